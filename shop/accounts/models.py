@@ -1,0 +1,136 @@
+"""Organisations, budget units, addresses, users, memberships and tokens."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.actor import Audience
+from shop.db import Model, id_column
+
+
+class Kind(StrEnum):
+    """What an organisation is."""
+
+    BUDGET_UNIT = "budget_unit"
+    CANTEEN = "canteen"
+    TRADE_UNION = "trade_union"
+    ENTERPRISE = "enterprise"
+    COOPERATIVE = "cooperative"
+    FAMILY_FARM = "family_farm"
+    PRODUCER = "producer"
+    COUNTY_REVIEWER = "county_reviewer"
+    PLATFORM = "platform"
+
+
+AUDIENCE = {
+    Kind.BUDGET_UNIT: Audience.BUYER,
+    Kind.CANTEEN: Audience.BUYER,
+    Kind.TRADE_UNION: Audience.BUYER,
+    Kind.ENTERPRISE: Audience.BUYER,
+    Kind.COOPERATIVE: Audience.COOPERATIVE,
+    Kind.FAMILY_FARM: Audience.COOPERATIVE,
+    Kind.PRODUCER: Audience.COOPERATIVE,
+    Kind.COUNTY_REVIEWER: Audience.ADMIN,
+    Kind.PLATFORM: Audience.ADMIN,
+}
+
+
+class Organisation(Model):
+    """A party. `uscc` is its unified social credit code; a canteen without one hangs below an organisation that has it."""
+
+    __tablename__ = "organisation"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
+        CheckConstraint(
+            "uscc IS NOT NULL OR parent_id IS NOT NULL OR kind IN ('platform', 'county_reviewer')",
+            name="has_code_or_parent",
+        ),
+    )
+
+    id: Mapped[UUID] = id_column()
+    kind: Mapped[str]
+    name: Mapped[str]
+    name_en: Mapped[str]
+    uscc: Mapped[str | None] = mapped_column(unique=True)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    division_code: Mapped[str]
+    status: Mapped[str] = mapped_column(default="active")
+    created_at: Mapped[datetime]
+
+
+class BudgetUnit(Model):
+    """Whose budget pays: the unit that a purchase counts for. `funding_code` is the division of that budget."""
+
+    __tablename__ = "budget_unit"
+
+    id: Mapped[UUID] = id_column()
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("budget_unit.id"))
+    name: Mapped[str]
+    finance_level: Mapped[str]
+    funding_code: Mapped[str]
+
+
+class Address(Model):
+    """Where goods go. Erasable: other rows hold its id and the division only."""
+
+    __tablename__ = "address"
+
+    id: Mapped[UUID] = id_column()
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    division_code: Mapped[str]
+    line: Mapped[str]
+    contact: Mapped[str]
+
+
+class User(Model):
+    """A person. Erasable: other rows hold the id only."""
+
+    __tablename__ = "person"
+
+    id: Mapped[UUID] = id_column()
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    password_hash: Mapped[str]
+    status: Mapped[str] = mapped_column(default="active")
+
+
+class Membership(Model):
+    """What a person may do for one organisation. `regions`: the divisions an analyst or reviewer may look into."""
+
+    __tablename__ = "membership"
+    __table_args__ = (Index("ix_membership_user_organisation", "user_id", "organisation_id", unique=True),)
+
+    id: Mapped[UUID] = id_column()
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    regions: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    order_limit_fen: Mapped[int | None]
+
+
+class ApiToken(Model):
+    """An opaque token; only its SHA-256 is kept."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[UUID] = id_column()
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    membership_id: Mapped[UUID] = mapped_column(ForeignKey("membership.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class LoginFailure(Model):
+    """A wrong guess at an account, counted over all addresses."""
+
+    __tablename__ = "login_failure"
+    __table_args__ = (Index("ix_login_failure_account", "account_hash", "at"),)
+
+    id: Mapped[UUID] = id_column()
+    account_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

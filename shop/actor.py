@@ -1,0 +1,56 @@
+"""Who acts: the person or program behind a request, the organisation it acts for and what it may do."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+
+class Audience(StrEnum):
+    """The branch of the API that an organisation belongs to."""
+
+    BUYER = "buyer"
+    COOPERATIVE = "cooperative"
+    ADMIN = "admin"
+    SYSTEM = "system"
+
+
+class Role(StrEnum):
+    """What a member may do; a membership holds several."""
+
+    REQUESTER = "requester"
+    APPROVER = "approver"
+    FINANCE = "finance"
+    RECEIVER = "receiver"
+    MANAGER = "manager"
+    LISTER = "lister"
+    SHIPPER = "shipper"
+    SELLER_FINANCE = "seller_finance"
+    COUNTY_REVIEWER = "county_reviewer"
+    OPERATOR = "operator"
+    ANALYST = "analyst"
+    AUDITOR = "auditor"
+
+
+BUYER_ROLES = frozenset({Role.REQUESTER, Role.APPROVER, Role.FINANCE, Role.RECEIVER, Role.MANAGER})
+COOPERATIVE_ROLES = frozenset({Role.LISTER, Role.SHIPPER, Role.SELLER_FINANCE})
+ADMIN_ROLES = frozenset({Role.COUNTY_REVIEWER, Role.OPERATOR, Role.ANALYST, Role.AUDITOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One person acting for one organisation. `regions` are the division codes an analyst or reviewer may look into."""
+
+    user_id: UUID
+    membership_id: UUID
+    organisation_id: UUID
+    audience: Audience
+    roles: frozenset[Role]
+    order_limit_fen: int | None = None
+    regions: tuple[str, ...] = field(default=())
+
+    def has(self, *roles: Role) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+
+NOBODY = UUID(int=0)
+SYSTEM = Actor(NOBODY, NOBODY, NOBODY, Audience.SYSTEM, frozenset())

@@ -1,0 +1,150 @@
+"""Where the parts meet: the Flask application, its routes and its answers about itself."""
+
+import json
+import re
+import time
+from importlib import import_module
+
+import structlog
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import func, select
+
+from config.settings import settings
+from shop.accounts.api import actor_of_request
+from shop.db import in_unit_of_work
+from shop.errors import Busy
+from shop.http import openapi, problems
+from shop.http.parsing import MAX_BODY
+from shop.http.routes import Operation, Routes, mount
+from shop.ids import new_id
+from shop.logs import set_up_logs
+from shop.outbox import service as outbox
+
+log = structlog.get_logger()
+VERSION = "0.1.0"
+ROOMS = ("accounts", "catalogue", "stock", "storefront", "orders", "payments", "logistics", "reporting", "outbox")
+SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
+ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))
+BACKLOG = Gauge("shop_outbox_backlog", "Work waiting in the outbox", ("kind",))
+REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
+}
+
+
+def all_routes() -> list[Routes]:
+    """The routes of every room, in the order of the rooms."""
+    found = []
+    for room in ROOMS:
+        module = import_module(f"shop.{room}.api")
+        found += [value for value in vars(module).values() if isinstance(value, Routes)]
+    return found
+
+
+def operations() -> list[Operation]:
+    return [operation for routes in all_routes() for operation in routes.operations]
+
+
+def create_app() -> Flask:
+    """The WSGI application; makes no connection until the first request."""
+    set_up_logs()
+    app = Flask("shop", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    for routes in all_routes():
+        mount(app, routes, actor_of_request)
+    problems.install(app)
+    app.before_request(begin)
+    app.after_request(end)
+    about_itself(app)
+    return app
+
+
+def begin() -> None:
+    """Name the request, for its logs and for the tasks it leads to."""
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.match(given) else new_id().hex
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def end(response: Response) -> Response:
+    operation = request.endpoint or "none"
+    spent = time.perf_counter() - g.get("began", time.perf_counter())
+    SECONDS.labels(operation).observe(spent)
+    ANSWERS.labels(operation, response.status_code).inc()
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if settings().public_url.startswith("https://"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    if response.status_code >= 500:
+        log.error("answered", status=response.status_code, operation=operation, seconds=round(spent, 4))
+    return response
+
+
+def about_itself(app: Flask) -> None:
+    """Health, readiness, metrics and the API's document."""
+    found = openapi.document(operations(), version=VERSION)
+    text = json.dumps(found, ensure_ascii=False, indent=1)
+    page = openapi.page(found)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return Response('{"status":"ok"}', mimetype="application/json")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        parts = readiness()
+        ready = all(word == "ok" for word in parts.values())
+        body = json.dumps({"status": "ok" if ready else "not ready", "parts": parts})
+        return Response(body, status=200 if ready else 503, mimetype="application/json")
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        try:
+            for kind, waiting in in_unit_of_work(outbox.backlog).items():
+                BACKLOG.labels(kind).set(waiting)
+        except Busy:
+            log.warning("metrics_without_database")
+        return Response(generate_latest(), mimetype=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/openapi.json")
+    def openapi_document() -> Response:
+        return Response(text, mimetype="application/json")
+
+    @app.get("/v1/docs")
+    def openapi_page() -> Response:
+        return Response(page, mimetype="text/html")
+
+    @app.get("/static/api.css")
+    def api_css() -> Response:
+        css = "body{font:16px/1.5 system-ui,sans-serif}main{max-width:60rem;margin:2rem auto;padding:0 1rem}h2{margin:2rem 0 0}"
+        return Response(css, mimetype="text/css")
+
+
+def readiness() -> dict[str, str]:
+    """Each part that serving needs, and whether it answers."""
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    parts = {"database": "ok", "broker": "ok"}
+    try:
+        in_unit_of_work(lambda session: session.execute(select(func.now())).scalar_one())
+    except Busy as error:
+        parts["database"] = error.detail
+    try:
+        client = Redis.from_url(settings().redis_url, socket_timeout=1, socket_connect_timeout=1)
+        client.ping()
+        client.close()
+    except RedisError as error:
+        parts["broker"] = f"away: {error}"
+    return parts

@@ -1,0 +1,157 @@
+"""Products and listings. A listing carries its ready-made card, written in the commit of whatever it shows."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.db import Model, id_column
+from shop.errors import Refusal
+
+
+class Storage(StrEnum):
+    AMBIENT = "ambient"
+    CHILLED = "chilled"
+    FROZEN = "frozen"
+
+
+class ListingStatus(StrEnum):
+    DRAFT = "draft"
+    IN_REVIEW = "in_review"
+    LISTED = "listed"
+    DELISTED = "delisted"
+
+
+NEXT = {  # the whole life of a listing
+    ListingStatus.DRAFT: {ListingStatus.IN_REVIEW},
+    ListingStatus.IN_REVIEW: {ListingStatus.LISTED, ListingStatus.DRAFT},
+    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
+    ListingStatus.DELISTED: {ListingStatus.IN_REVIEW},
+}
+
+
+class WrongListingStatus(Refusal):
+    code, status = "wrong_listing_status", 409
+    title, title_zh = "This listing cannot do that now.", "该商品当前状态不允许此操作。"
+
+
+CATEGORIES = {
+    "fruit": ("水果", "Fruit"),
+    "vegetable": ("蔬菜", "Vegetables"),
+    "grain_oil": ("粮油", "Grain and oil"),
+    "meat": ("肉类", "Meat"),
+    "dairy": ("乳品", "Dairy"),
+    "tea": ("茶叶", "Tea"),
+    "mushroom": ("菌菇", "Mushrooms"),
+    "nut": ("坚果", "Nuts"),
+    "herb": ("药食同源", "Herbs"),
+    "aquatic": ("水产", "Aquatic"),
+    "honey_egg": ("蜂蜜禽蛋", "Honey and eggs"),
+    "processed": ("加工食品", "Processed food"),
+}
+
+
+class Product(Model):
+    """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered."""
+
+    __tablename__ = "product"
+    __table_args__ = (
+        CheckConstraint("storage IN ('ambient', 'chilled', 'frozen')", name="storage"),
+        CheckConstraint("shelf_life_days > 0", name="shelf_life"),
+        UniqueConstraint("cooperative_id", "code"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    code: Mapped[str]
+    name: Mapped[str]
+    name_en: Mapped[str]
+    category: Mapped[str]
+    origin_code: Mapped[str]
+    storage: Mapped[str]
+    shelf_life_days: Mapped[int]
+    grade: Mapped[str]
+    spec: Mapped[str]
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+
+
+class Certificate(Model):
+    """An organic, green-food or geographical-indication certificate of a product; not shown once expired."""
+
+    __tablename__ = "certificate"
+    __table_args__ = (CheckConstraint("kind IN ('organic', 'green', 'gi')", name="kind"),)
+
+    id: Mapped[UUID] = id_column()
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    kind: Mapped[str]
+    number: Mapped[str]
+    issuer: Mapped[str]
+    expires_on: Mapped[date]
+
+
+class Listing(Model):
+    """A product as it is sold: one pack, its tiers `[[from packs, fen per pack], …]`, and what may be ordered of it.
+
+    `card` is the listing's JSON as lists show it, without its closing brace, so that what changes with every order
+    (`available`) is added when it is read. `grams` are the one- and two-character pieces of its names, for search.
+    """
+
+    __tablename__ = "listing"
+    __table_args__ = (
+        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'delisted')", name="status"),
+        CheckConstraint("base_unit IN ('g', 'piece') AND pack_base_quantity > 0", name="pack"),
+        CheckConstraint("min_packs > 0 AND step_packs > 0 AND max_packs >= min_packs", name="packs"),
+        CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),
+        CheckConstraint("season_from BETWEEN 1 AND 12 AND season_to BETWEEN 1 AND 12", name="season"),
+        Index("ix_listing_category_price", "category", "price_fen", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_price", "price_fen", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_newest", "listed_at", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_category_newest", "category", "listed_at", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_origin", "origin_code", "price_fen", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_province", "province_code", "price_fen", "id", postgresql_where=text("status = 'listed'")),
+        Index("ix_listing_grams", "grams", postgresql_using="gin"),
+        Index("ix_listing_cooperative", "cooperative_id", "id"),
+        Index("ix_listing_review", "id", postgresql_where=text("status = 'in_review'")),
+    )
+
+    id: Mapped[UUID] = id_column()
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
+    cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    status: Mapped[str] = mapped_column(default=ListingStatus.DRAFT)
+    revision: Mapped[int] = mapped_column(default=1)
+    pack_name: Mapped[str]
+    base_unit: Mapped[str]
+    pack_base_quantity: Mapped[int]
+    pack_grams: Mapped[int]
+    min_packs: Mapped[int]
+    step_packs: Mapped[int]
+    max_packs: Mapped[int]
+    price_fen: Mapped[int]
+    tiers: Mapped[list[Any]]
+    season_from: Mapped[int]
+    season_to: Mapped[int]
+    category: Mapped[str]
+    storage: Mapped[str]
+    origin_code: Mapped[str]
+    province_code: Mapped[str]
+    search_text: Mapped[str]
+    grams: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    card: Mapped[str]
+    listed_at: Mapped[datetime | None]
+    review_note: Mapped[str | None]
+
+
+class ListingRevision(Model):
+    """What a listing said, revision by revision; append-only."""
+
+    __tablename__ = "listing_revision"
+
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listing.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+    by_user_id: Mapped[UUID]

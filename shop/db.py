@@ -1,0 +1,124 @@
+"""The database: the base of all models, the session and the unit of work that every edge opens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Engine, MetaData, Text, create_engine
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+
+from config.settings import settings
+from shop.errors import Busy
+from shop.ids import new_id
+
+Result = TypeVar("Result")
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Model(DeclarativeBase):
+    """The base of every table: whole numbers are bigint, instants carry their zone, text has no length."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {  # noqa: RUF012 - the name SQLAlchemy reads
+        int: BigInteger,
+        str: Text,
+        datetime: TIMESTAMP(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+def id_column() -> Any:
+    """The primary key of most tables: a UUIDv7 made before the row is sent."""
+    return mapped_column(primary_key=True, default=new_id)
+
+
+SESSION_OPTIONS = (
+    "-c TimeZone=UTC -c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+)
+LONG_OPTIONS = "-c TimeZone=UTC -c statement_timeout=600000 -c lock_timeout=3000"
+
+
+def make_engine(url: str, *, pool_size: int, options: str = SESSION_OPTIONS) -> Engine:
+    """An engine with the limits that keep one slow statement from holding up a shop."""
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        pool_timeout=5,
+        connect_args={"options": options, "prepare_threshold": 2},
+    )
+
+
+@cache
+def engine() -> Engine:
+    """The engine of this process, as the application's role; made at first use, after any fork."""
+    return make_engine(settings().database_url, pool_size=settings().web_threads + 2)
+
+
+@cache
+def checker_engine() -> Engine:
+    """The engine of checks and long reports: a role that reads every table and writes none."""
+    return make_engine(settings().database_checker_url, pool_size=2, options=LONG_OPTIONS)
+
+
+def forget_connections() -> None:
+    """Leave the parent's connections alone after a fork: each process opens its own."""
+    if engine.cache_info().currsize:
+        engine().dispose(close=False)
+    engine.cache_clear()
+    checker_engine.cache_clear()
+
+
+@contextmanager
+def unit_of_work() -> Iterator[Session]:
+    """One transaction: committed when the block ends well, undone when it raises."""
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+AGAIN = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks for the whole transaction again
+AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "53300", "55P03", "57014", "25P03", "53100", "53200"}
+
+
+def sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3) -> Result:
+    """Run a use case in one transaction; once more, up to three times, when PostgreSQL asks for it.
+
+    A database that is away, full or too slow is `Busy` (503), never a 500 and never half a change.
+    """
+    for attempt in range(1, attempts + 1):
+        try:
+            with unit_of_work() as session:
+                return use_case(session)
+        except PoolTimeout as error:
+            raise Busy("Every connection to the database is in use.") from error
+        except DBAPIError as error:
+            if sqlstate(error) in AGAIN and attempt < attempts:
+                continue
+            if isinstance(error, OperationalError) or error.connection_invalidated or sqlstate(error) in AWAY | AGAIN:
+                engine().dispose() if error.connection_invalidated else None
+                raise Busy("The database is not answering.") from error
+            raise
+    raise AssertionError("unreachable")
+
+
+def as_uuid(value: UUID | str) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)

@@ -1,0 +1,1 @@
+"""Hubs, lanes and the one freight price, the same at browsing, placing and billing."""

@@ -1,0 +1,99 @@
+"""One request, one effect: the answer to a key is kept in the transaction of its effect.
+
+The twin of a request in flight waits on the row and then replays the answer; it gives up after the lock timeout with
+409. Another body on the same key is 422. Keys belong to one organisation and one operation. Kept for 30 days.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Text, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.db import Model
+from shop.errors import Invalid, Refusal
+
+KEPT = timedelta(days=30)
+
+
+class IdempotencyKey(Model):
+    __tablename__ = "idempotency_key"
+
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    status: Mapped[int | None]
+    body: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class KeyMissing(Invalid):
+    code, status = "idempotency_key_missing", 400
+    title, title_zh = "Send an Idempotency-Key.", "请提供 Idempotency-Key。"
+
+
+class KeyReused(Invalid):
+    code, status = "idempotency_key_reused", 422
+    title, title_zh = "This Idempotency-Key was used for another request.", "该 Idempotency-Key 已用于其他请求。"
+
+
+class InFlight(Refusal):
+    code, status = "request_in_flight", 409
+    title, title_zh = "The same request is being worked on.", "相同的请求正在处理中。"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The answer that this key got before."""
+
+    status: int
+    body: str
+
+
+def claim(session: Session, *, organisation_id: UUID, operation: str, key: str, body: bytes) -> Kept | None:
+    """Take the key for this transaction, or give back the answer it got before."""
+    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise KeyMissing(
+            "An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer="/header/Idempotency-Key"
+        )
+    fingerprint = hashlib.sha256(body).digest()
+    own = {"organisation_id": organisation_id, "operation": operation, "key": key}
+    taken = session.execute(
+        insert(IdempotencyKey)
+        .values(**own, fingerprint=fingerprint)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.key)
+    ).first()
+    if taken:
+        return None
+    row = session.execute(
+        select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.body).filter_by(**own)
+    ).first()
+    if row is None or row.status is None:
+        raise InFlight
+    if row.fingerprint != fingerprint:
+        raise KeyReused(pointer="/header/Idempotency-Key")
+    return Kept(row.status, row.body or "")
+
+
+def keep(session: Session, *, organisation_id: UUID, operation: str, key: str, status: int, body: str) -> None:
+    """Keep the answer beside its effect."""
+    session.execute(
+        update(IdempotencyKey)
+        .where(
+            IdempotencyKey.organisation_id == organisation_id,
+            IdempotencyKey.operation == operation,
+            IdempotencyKey.key == key,
+        )
+        .values(status=status, body=body)
+    )
+
+
+def forget_old(session: Session, *, now: datetime, limit: int = 10_000) -> int:
+    """Drop keys older than they are kept; returns how many."""
+    old = select(text("ctid")).select_from(IdempotencyKey).where(IdempotencyKey.at < now - KEPT).limit(limit)
+    return session.execute(delete(IdempotencyKey).where(text("ctid").in_(old))).rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,351 @@
+"""Routes: a view names its path, body, query and answers in its signature; the edge does the rest.
+
+```python
+routes = Routes("/v1/buyer", tag="Buying")
+
+@routes.post("/orders", allow=roles(Role.REQUESTER), answers={201: OrderOut}, refusals=(Shortage,), key=REQUIRED)
+def place_order(session: Session, actor: Actor, now: datetime, body: PlaceOrder) -> OrderOut: ...
+```
+
+In this order and in one transaction: who is it, may they, is the input right, was this asked before, do it, keep the
+answer, commit. The flask-openapi library was tried for this and left: it validates before anybody is authorised,
+swallows what a strict parser says, and builds the JSON schema of the query anew at every request.
+"""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+import structlog
+from flask import Flask, Response, request
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor, Audience, Role
+from shop.clock import business_now
+from shop.db import in_unit_of_work
+from shop.errors import Forbidden, NotFound, Refusal, Unauthenticated
+from shop.http import idempotency, limiting
+from shop.http.parsing import MAX_BODY, parse_object
+from shop.http.problems import from_validation
+from shop.ids import PublicId
+
+Authenticate = Callable[[Session], tuple[Actor, datetime] | None]
+"""What `accounts` gives: the actor behind the request's credential with the business time, or None without one."""
+
+
+class In(BaseModel):
+    """The base of every body and query: unknown names are refused, nothing is guessed from text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+
+
+class Query(BaseModel):
+    """The base of query models: like In, but values come as text and are read as what they should be."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Out(BaseModel):
+    """The base of every answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who may call a route. `public` asks for nobody; otherwise the audience, and one of the roles when any are named."""
+
+    public: bool = False
+    audiences: frozenset[Audience] = frozenset()
+    roles: frozenset[Role] = frozenset()
+
+    def check(self, actor: Actor) -> None:
+        if self.audiences and actor.audience not in self.audiences:
+            raise NotFound
+        if self.roles and not actor.has(*self.roles):
+            raise Forbidden
+
+
+PUBLIC = Policy(public=True)
+ANY_MEMBER = Policy()
+
+
+def audience(*names: Audience) -> Policy:
+    """Any member of an organisation of these kinds."""
+    return Policy(audiences=frozenset(names))
+
+
+def roles(*names: Role, of: Audience | None = None) -> Policy:
+    """Members who hold one of these roles."""
+    return Policy(audiences=frozenset({of} if of else ()), roles=frozenset(names))
+
+
+REQUIRED, OPTIONAL, NO_KEY = "required", "optional", "none"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with a status or headers of its own; a view may also return its body alone."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A body that is already bytes: ready-made JSON of a hot list, CSV, PDF."""
+
+    data: bytes
+    mimetype: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Operation:
+    """One route, as the url map, the OpenAPI document and the policy test all see it."""
+
+    method: str
+    path: str
+    view: Callable[..., Any]
+    policy: Policy
+    tag: str
+    answers: Mapping[int, Any]
+    refusals: tuple[type[Refusal], ...]
+    key: str
+    raw_body: bool
+    path_types: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
+    path_schemas: dict[str, Any] = field(default_factory=dict)
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    wants: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def status(self) -> int:
+        return min(self.answers)
+
+
+class Routes:
+    """The routes of one room under one prefix."""
+
+    def __init__(self, prefix: str, *, tag: str) -> None:
+        self.prefix = prefix
+        self.tag = tag
+        self.operations: list[Operation] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        allow: Policy,
+        answers: Mapping[int, Any],
+        refusals: Iterable[type[Refusal]] = (),
+        key: str | None = None,
+        raw_body: bool = False,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare a route. `key` says whether an Idempotency-Key is required, optional or not looked at."""
+
+        def declare(view: Callable[..., Any]) -> Callable[..., Any]:
+            chosen = key or (NO_KEY if method == "GET" or allow.public else OPTIONAL)
+            operation = Operation(
+                method, self.prefix + path, view, allow, self.tag, answers, tuple(refusals), chosen, raw_body
+            )
+            hints = get_type_hints(view, include_extras=True)
+            names = set(inspect.signature(view).parameters)
+            for name in re.findall(r"<(?:path:)?(\w+)>", operation.path):
+                operation.path_types[name] = TypeAdapter(hints[name])
+                operation.path_schemas[name] = operation.path_types[name].json_schema()
+            operation.query = hints.get("query")
+            operation.body = hints.get("body")
+            operation.wants = frozenset(names - set(operation.path_types) - {"query", "body"})
+            unknown = operation.wants - {"session", "actor", "now", "raw", "if_match"}
+            if unknown:
+                raise TypeError(f"{operation.name}: nobody provides {sorted(unknown)}")
+            self.operations.append(operation)
+            return view
+
+        return declare
+
+    def get(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return self.add("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return self.add("POST", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return self.add("PATCH", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return self.add("PUT", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        return self.add("DELETE", path, **options)
+
+
+def mount(app: Flask, routes: Routes, authenticate: Authenticate) -> None:
+    """Serve these routes."""
+    for operation in routes.operations:
+        app.add_url_rule(
+            operation.path,
+            endpoint=operation.name,
+            view_func=serve(operation, authenticate),
+            methods=[operation.method],
+            provide_automatic_options=False,
+        )
+
+
+def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Response]:
+    """The Flask view of one operation."""
+
+    def view(**path: str) -> Response:
+        limiting.count("address", request.remote_addr or "")
+        data = request.get_data(cache=False) if operation.method != "GET" else b""
+        return in_unit_of_work(lambda session: answer(session, path, data))
+
+    def answer(session: Session, path: dict[str, str], data: bytes) -> Response:
+        actor, now = None, None
+        if not operation.policy.public:
+            found = authenticate(session)
+            if found is None:
+                raise Unauthenticated
+            actor, now = found
+            structlog.contextvars.bind_contextvars(organisation=actor.organisation_id.hex)
+            limiting.count("organisation", actor.organisation_id.hex)
+            operation.policy.check(actor)
+        given: dict[str, Any] = {name: path_value(operation, name, value) for name, value in path.items()}
+        if operation.query is not None:
+            given["query"] = read_query(operation.query)
+        if operation.body is not None:
+            given["body"] = read_body(operation.body, data)
+        if "session" in operation.wants:
+            given["session"] = session
+        if "actor" in operation.wants:
+            given["actor"] = actor
+        if "now" in operation.wants:
+            given["now"] = now or business_now(session)
+        if "raw" in operation.wants:
+            given["raw"] = data
+        if "if_match" in operation.wants:
+            given["if_match"] = (request.headers.get("If-Match") or "").strip('"') or None
+        key = request.headers.get("Idempotency-Key") if operation.key != NO_KEY else None
+        if key is None and operation.key == REQUIRED:
+            raise idempotency.KeyMissing(pointer="/header/Idempotency-Key")
+        if key is None or actor is None:
+            return respond(operation, operation.view(**given))
+        own = {"organisation_id": actor.organisation_id, "operation": request.method + " " + request.path, "key": key}
+        before = idempotency.claim(session, body=data, **own)
+        if before is not None:
+            replay = Response(before.body, status=before.status, mimetype="application/json")
+            replay.headers["Idempotent-Replayed"] = "true"
+            return replay
+        done = respond(operation, operation.view(**given))
+        idempotency.keep(session, status=done.status_code, body=done.get_data(as_text=True), **own)
+        return done
+
+    return view
+
+
+def path_value(operation: Operation, name: str, value: str) -> Any:
+    """A part of the path as its type; what could never be an id is as missing as one that is not there."""
+    try:
+        return operation.path_types[name].validate_python(value)
+    except ValidationError as error:
+        raise NotFound from error
+
+
+def read_query(model: type[BaseModel]) -> BaseModel:
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    values: dict[str, Any] = {
+        name: request.args.getlist(name) if name in repeated else value for name, value in request.args.items()
+    }
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise from_validation(error, "query") from error
+
+
+def read_body(model: type[BaseModel], data: bytes) -> BaseModel:
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia
+    try:
+        return model.model_validate(parse_object(data))
+    except ValidationError as error:
+        raise from_validation(error, "body") from error
+
+
+class UnsupportedMedia(Refusal):
+    code, status = "unsupported_media_type", 415
+    title, title_zh = "Send application/json.", "请使用 application/json。"
+
+
+def plain(value: Any) -> Any:
+    raise TypeError(f"{type(value).__name__} has no place in an answer: give it through a schema")
+
+
+def respond(operation: Operation, result: Any) -> Response:
+    """The HTTP answer to what a view gave back; reads carry an ETag and may be 304."""
+    status, headers = operation.status, dict[str, str]()
+    if isinstance(result, Response):
+        return result
+    if isinstance(result, Answer):
+        status, headers, result = result.status, dict(result.headers), result.body
+    mimetype = "application/json"
+    if isinstance(result, Raw):
+        data, mimetype = result.data, result.mimetype
+        headers |= result.headers
+    elif isinstance(result, BaseModel):
+        data = result.__pydantic_serializer__.to_json(result)
+    elif result is None:
+        data = b""
+    else:
+        data = msgspec.json.encode(result, enc_hook=plain)
+    response = Response(data, status=status, mimetype=mimetype, headers=headers)
+    if operation.method == "GET" and status == 200 and mimetype == "application/json":
+        if "ETag" not in headers:
+            response.headers["ETag"] = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+        response.headers.setdefault("Cache-Control", "no-cache" if operation.policy.public else "private, no-cache")
+        if request.headers.get("If-None-Match") == response.headers["ETag"]:
+            response.status_code = 304
+            response.set_data(b"")
+    return response
+
+
+def prefix_of(hint: Any) -> str | None:
+    """The public prefix of an annotated id, if it is one."""
+    if get_origin(hint) is Annotated and get_args(hint)[0] is UUID:
+        return next((meta.prefix for meta in get_args(hint)[1:] if isinstance(meta, PublicId)), None)
+    return None
+
+
+__all__ = [
+    "ANY_MEMBER",
+    "MAX_BODY",
+    "NO_KEY",
+    "OPTIONAL",
+    "PUBLIC",
+    "REQUIRED",
+    "Answer",
+    "Authenticate",
+    "In",
+    "Operation",
+    "Out",
+    "Policy",
+    "Query",
+    "Raw",
+    "Routes",
+    "audience",
+    "mount",
+    "roles",
+]

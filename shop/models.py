@@ -1,0 +1,30 @@
+"""Every table of the shop in one place, for migrations and tests."""
+
+from shop.accounts import models as accounts
+from shop.audit import models as audit
+from shop.catalogue import models as catalogue
+from shop.clock import BusinessClock
+from shop.db import Model
+from shop.facts import models as facts
+from shop.freight import models as freight
+from shop.http import idempotency
+from shop.ledger import models as ledger
+from shop.logistics import models as logistics
+from shop.orders import models as orders
+from shop.outbox import models as outbox
+from shop.payments import models as payments
+from shop.regions import models as regions
+from shop.reporting import models as reporting
+from shop.stock import models as stock
+
+metadata = Model.metadata
+rooms = (
+    accounts, audit, catalogue, facts, freight, idempotency, ledger, logistics, orders, outbox, payments, regions,
+    reporting, stock, BusinessClock,
+)  # fmt: skip
+
+APPEND_ONLY = (
+    "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
+    "movement", "tracking_event", "acceptance", "acceptance_line",
+)  # fmt: skip
+"""Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

@@ -1,0 +1,198 @@
+"""Orders, supplier orders, lines, acceptance, and the one table of moves."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.db import Model, id_column
+from shop.errors import Refusal
+
+
+class Status(StrEnum):
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    ACCEPTED = "accepted"
+    PACKED = "packed"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    INSPECTED = "inspected"
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+    DISPUTED = "disputed"
+
+
+NEXT: dict[Status, frozenset[Status]] = {  # the whole life of a supplier order: what each status may become
+    Status.PLACED: frozenset({Status.CONFIRMED, Status.CANCELLED}),
+    Status.CONFIRMED: frozenset({Status.ACCEPTED, Status.CANCELLED}),
+    Status.ACCEPTED: frozenset({Status.PACKED, Status.CANCELLED}),
+    Status.PACKED: frozenset({Status.SHIPPED}),
+    Status.SHIPPED: frozenset({Status.DELIVERED}),
+    Status.DELIVERED: frozenset({Status.INSPECTED, Status.DISPUTED}),
+    Status.INSPECTED: frozenset({Status.SETTLED, Status.DISPUTED}),
+    Status.DISPUTED: frozenset({Status.INSPECTED, Status.SETTLED}),
+    Status.SETTLED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+MOVES = frozenset((start, end) for start, ends in NEXT.items() for end in ends)
+
+
+class WrongStatus(Refusal):
+    """The supplier order cannot make this move from where it stands; `is_now` says where that is."""
+
+    code, status = "wrong_order_status", 409
+    title, title_zh = "This order cannot do that now.", "订单当前状态不允许此操作。"
+
+
+class Terms(StrEnum):
+    PREPAID = "prepaid"
+    ON_TERMS = "on_terms"
+
+
+class Purpose(StrEnum):
+    CANTEEN = "canteen"
+    UNION_WELFARE = "union_welfare"
+    OTHER = "other"
+
+
+STATUSES = ", ".join(f"'{status}'" for status in Status)
+
+
+class OrderCounter(Model):
+    """The last number that an organisation gave to a kind of document in a year; taken only at issue."""
+
+    __tablename__ = "document_counter"
+
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    year: Mapped[int] = mapped_column(primary_key=True)
+    last: Mapped[int]
+
+
+class Order(Model):
+    """What one institution ordered at once. Its supplier orders carry the life; this row never changes but its ETag."""
+
+    __tablename__ = "purchase_order"
+    __table_args__ = (
+        UniqueConstraint("buyer_id", "number"),
+        Index("ix_purchase_order_unit", "budget_unit_id", "id"),
+        CheckConstraint("purpose IN ('canteen', 'union_welfare', 'other')", name="purpose"),
+        CheckConstraint("terms IN ('prepaid', 'on_terms')", name="terms"),
+        CheckConstraint("total_fen >= 0", name="total"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    number: Mapped[str]
+    buyer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    budget_unit_id: Mapped[UUID] = mapped_column(ForeignKey("budget_unit.id"))
+    address_id: Mapped[UUID]
+    delivery_code: Mapped[str]
+    purpose: Mapped[str]
+    terms: Mapped[str]
+    goods_fen: Mapped[int]
+    freight_fen: Mapped[int]
+    total_fen: Mapped[int]
+    placed_by: Mapped[UUID]
+    placed_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class SupplierOrder(Model):
+    """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps too."""
+
+    __tablename__ = "supplier_order"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({STATUSES})", name="status"),
+        UniqueConstraint("order_id", "cooperative_id"),
+        Index("ix_supplier_order_cooperative", "cooperative_id", "id"),
+        Index("ix_supplier_order_placed", "pay_before", postgresql_where=text("status = 'placed'")),
+    )
+
+    id: Mapped[UUID] = id_column()
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("purchase_order.id"))
+    buyer_id: Mapped[UUID]
+    cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    status: Mapped[str] = mapped_column(default=Status.PLACED)
+    goods_fen: Mapped[int]
+    freight_fen: Mapped[int]
+    pay_before: Mapped[datetime]
+    accepted_goods_fen: Mapped[int | None]
+    accepted_freight_fen: Mapped[int | None]
+
+
+class OrderLine(Model):
+    """A line as it was ordered: names, unit, price and attribution are kept as of the placing."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("packs > 0 AND unit_fen > 0 AND goods_fen = packs * unit_fen", name="amount"),
+        Index("ix_order_line_supplier_order", "supplier_order_id"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    supplier_order_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_order.id"))
+    listing_id: Mapped[UUID] = mapped_column(ForeignKey("listing.id"))
+    listing_revision: Mapped[int]
+    product_id: Mapped[UUID]
+    packs: Mapped[int]
+    pack_base_quantity: Mapped[int]
+    pack_grams: Mapped[int]
+    unit_fen: Mapped[int]
+    goods_fen: Mapped[int]
+    freight_fen: Mapped[int]
+    snapshot: Mapped[dict[str, Any]]
+    dimensions: Mapped[dict[str, Any]]
+
+
+class OrderHistory(Model):
+    """Every move of a supplier order; append-only."""
+
+    __tablename__ = "order_history"
+    __table_args__ = (UniqueConstraint("supplier_order_id", "step"),)
+
+    id: Mapped[UUID] = id_column()
+    supplier_order_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_order.id"))
+    step: Mapped[int]
+    was: Mapped[str | None]
+    status: Mapped[str]
+    by_user_id: Mapped[UUID]
+    reason: Mapped[str | None]
+    at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Acceptance(Model):
+    """The acceptance note (验收单) of a supplier order: what was accepted settles the bill. One per supplier order."""
+
+    __tablename__ = "acceptance"
+
+    id: Mapped[UUID] = id_column()
+    supplier_order_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_order.id"), unique=True)
+    number: Mapped[str]
+    by_user_id: Mapped[UUID]
+    at: Mapped[datetime]
+    goods_fen: Mapped[int]
+    freight_fen: Mapped[int]
+
+
+class AcceptanceLine(Model):
+    """Per line and lot: accepted, rejected and short packs, which sum to what was shipped of that lot."""
+
+    __tablename__ = "acceptance_line"
+    __table_args__ = (
+        CheckConstraint("accepted >= 0 AND rejected >= 0 AND short >= 0", name="not_negative"),
+        UniqueConstraint("line_id", "lot_id"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    acceptance_id: Mapped[UUID] = mapped_column(ForeignKey("acceptance.id"), index=True)
+    line_id: Mapped[UUID] = mapped_column(ForeignKey("order_line.id"))
+    lot_id: Mapped[UUID]
+    accepted: Mapped[int]
+    rejected: Mapped[int]
+    short: Mapped[int]
+    reason: Mapped[str | None]
+    goods_fen: Mapped[int]

@@ -1,0 +1,282 @@
+"""Announce, number, deliver."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Interval, and_, cast, func, insert, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from shop.db import in_unit_of_work, unit_of_work
+from shop.errors import NotFound
+from shop.ids import new_id
+from shop.outbox.models import OPEN, Delivery, DeliveryStatus, Event, Numbering
+
+MAX_ATTEMPTS = 8
+LEASE = timedelta(seconds=30)
+RING_AGAIN = timedelta(seconds=5)
+NUMBERER = 7_207_001  # the advisory lock that lets one numberer work at a time
+
+
+class Fenced(Exception):
+    """The claim is no longer ours: its lease passed and another worker took it, so nothing of ours may be kept."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A delivery taken for a while: what happened, for whom, and the token that proves the claim is still ours."""
+
+    event_id: UUID
+    consumer: str
+    token: int
+    attempts: int
+    kind: str
+    payload: Mapping[str, Any]
+    at: datetime
+    request_id: str | None
+
+
+def plain(value: Any) -> Any:
+    return value.hex if isinstance(value, UUID) else value
+
+
+def announce(session: Session, kind: str, *, now: datetime, seen_by: Iterable[UUID] = (), **payload: Any) -> UUID:
+    """Record that something happened, in the commit of what happened; gives the event's id."""
+    event_id = new_id()
+    session.execute(
+        insert(Event).values(
+            id=event_id,
+            kind=kind,
+            payload={name: plain(value) for name, value in payload.items()},
+            seen_by=sorted(set(seen_by)),
+            at=now,
+            request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        )
+    )
+    return event_id
+
+
+def number(session: Session, model: type[Any], *, limit: int = 5000) -> Sequence[tuple[UUID, int]]:
+    """Give the committed, unnumbered rows of `model` their `posted_no`, in the order of their ids; (id, number) pairs.
+
+    One numberer works at a time (advisory lock until commit), so numbers appear in commit order: whoever has read up to
+    a number will never find a smaller one later.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(NUMBERER)))
+    table = model.__table__
+    found = session.scalars(
+        select(table.c.id).where(table.c.posted_no.is_(None)).order_by(table.c.id).limit(limit)
+    ).all()
+    if not found:
+        return []
+    last = session.execute(
+        upsert(Numbering)
+        .values(name=table.name, last=len(found))
+        .on_conflict_do_update(index_elements=["name"], set_={"last": Numbering.last + len(found)})
+        .returning(Numbering.last)
+    ).scalar_one()
+    first = last - len(found) + 1
+    session.execute(
+        text(
+            f"UPDATE {table.name} AS t SET posted_no = n.no"  # noqa: S608 - the name is a model's own
+            " FROM unnest(CAST(:ids AS uuid[]), CAST(:nos AS bigint[])) AS n(id, no) WHERE t.id = n.id"
+        ),
+        {"ids": list(found), "nos": list(range(first, last + 1))},
+    )
+    return list(zip(found, range(first, last + 1), strict=True))
+
+
+def fan_out(session: Session, numbered: Sequence[tuple[UUID, int]], subscriptions: Mapping[str, Sequence[str]]) -> int:
+    """Make the deliveries of newly numbered events; gives how many."""
+    if not numbered:
+        return 0
+    events = session.execute(select(Event.id, Event.kind).where(Event.id.in_([key for key, _ in numbered])))
+    rows = [
+        {"event_id": event_id, "consumer": consumer, "status": DeliveryStatus.WAITING}
+        for event_id, kind in events
+        for consumer in (*subscriptions.get(kind, ()), *subscriptions.get("*", ()))
+    ]
+    if rows:
+        session.execute(upsert(Delivery).on_conflict_do_nothing(), rows)
+    return len(rows)
+
+
+def due(session: Session, *, limit: int = 500) -> Sequence[tuple[UUID, str]]:
+    """Deliveries whose bell is to be rung now, however long ago they fell due; each is rung again if nobody takes it."""
+    chosen = (
+        select(Delivery.event_id, Delivery.consumer)
+        .where(Delivery.status.in_(OPEN), Delivery.due_at <= func.clock_timestamp())
+        .order_by(Delivery.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    rows = session.execute(
+        update(Delivery)
+        .where(Delivery.event_id == chosen.c.event_id, Delivery.consumer == chosen.c.consumer)
+        .values(
+            due_at=func.clock_timestamp() + cast(literal(RING_AGAIN), Interval),
+            status=DeliveryStatus.SENT,
+        )
+        .returning(Delivery.event_id, Delivery.consumer)
+        .execution_options(synchronize_session=False)
+    )
+    return [(event_id, consumer) for event_id, consumer in rows]
+
+
+def claim(event_id: UUID, consumer: str, *, lease: timedelta = LEASE, attempts: int = MAX_ATTEMPTS) -> Claim | None:
+    """Take a delivery for the time of the lease, in a commit of its own; None when it is done, taken or parked.
+
+    Attempts are counted here, before the work, so that work which kills its process is parked too.
+    """
+
+    def take(session: Session) -> Claim | None:
+        free = or_(
+            Delivery.status.in_((DeliveryStatus.WAITING, DeliveryStatus.SENT)),
+            and_(Delivery.status == DeliveryStatus.CLAIMED, Delivery.due_at <= func.clock_timestamp()),
+        )
+        row = session.execute(
+            update(Delivery)
+            .where(Delivery.event_id == event_id, Delivery.consumer == consumer, free)
+            .values(
+                status=DeliveryStatus.CLAIMED,
+                token=Delivery.token + 1,
+                attempts=Delivery.attempts + 1,
+                due_at=func.clock_timestamp() + cast(literal(lease), Interval),
+            )
+            .returning(Delivery.token, Delivery.attempts)
+        ).first()
+        if row is None:
+            return None
+        if row.attempts > attempts:
+            park(session, event_id, consumer, "given up: every attempt ended without a word")
+            return None
+        event = session.execute(
+            select(Event.kind, Event.payload, Event.at, Event.request_id).where(Event.id == event_id)
+        ).one()
+        return Claim(event_id, consumer, row.token, row.attempts, event.kind, event.payload, event.at, event.request_id)
+
+    return in_unit_of_work(take)
+
+
+@contextmanager
+def working(taken: Claim) -> Iterator[Session]:
+    """A unit of work under a claim: refused (Fenced) unless the claim is still ours, and nobody else works meanwhile."""
+    with unit_of_work() as session:
+        ours = session.execute(
+            select(Delivery.token)
+            .where(
+                Delivery.event_id == taken.event_id,
+                Delivery.consumer == taken.consumer,
+                Delivery.token == taken.token,
+                Delivery.status.in_((DeliveryStatus.CLAIMED, DeliveryStatus.SENT)),
+            )
+            .with_for_update()
+        ).first()
+        if ours is None:
+            raise Fenced
+        yield session
+
+
+def finish(session: Session, taken: Claim) -> None:
+    """Mark the delivery done in the transaction of its effect."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token)
+        .values(status=DeliveryStatus.DONE, done_at=func.clock_timestamp(), error=None)
+    )
+
+
+def park(session: Session, event_id: UUID, consumer: str, error: str) -> None:
+    """Set a delivery aside for a person to look at."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.event_id == event_id, Delivery.consumer == consumer)
+        .values(status=DeliveryStatus.PARKED, error=error[:2000])
+    )
+
+
+def postpone(taken: Claim, error: str, *, attempts: int = MAX_ATTEMPTS) -> None:
+    """Give the delivery back after a failure, for later; parked with its error after the last attempt."""
+
+    def give_back(session: Session) -> None:
+        if taken.attempts >= attempts:
+            park(session, taken.event_id, taken.consumer, error)
+            return
+        wait = timedelta(seconds=min(0.5 * 2**taken.attempts, 60))
+        session.execute(
+            update(Delivery)
+            .where(
+                Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token
+            )
+            .values(
+                status=DeliveryStatus.WAITING,
+                due_at=func.clock_timestamp() + cast(literal(wait), Interval),
+                error=error[:2000],
+            )
+        )
+
+    in_unit_of_work(give_back)
+
+
+def deliver(event_id: UUID, consumer: str, work: Callable[[Session, Claim], None]) -> bool:
+    """Claim, do, mark: `work` runs in one transaction with the mark. True when this call did it.
+
+    A failure gives the delivery back with a growing pause and is raised again for the log.
+    """
+    taken = claim(event_id, consumer)
+    if taken is None:
+        return False
+    try:
+        with working(taken) as session:
+            work(session, taken)
+            finish(session, taken)
+    except Fenced:
+        return False
+    except Exception as error:
+        postpone(taken, f"{type(error).__name__}: {error}")
+        raise
+    return True
+
+
+def parked(session: Session) -> Sequence[tuple[UUID, str, str, int, str | None]]:
+    """What was set aside: event, kind, consumer, attempts, error."""
+    rows = session.execute(
+        select(Event.id, Event.kind, Delivery.consumer, Delivery.attempts, Delivery.error)
+        .join(Event, Event.id == Delivery.event_id)
+        .where(Delivery.status == DeliveryStatus.PARKED)
+        .order_by(Event.id)
+    )
+    return [(key, kind, consumer, attempts, error) for key, kind, consumer, attempts, error in rows]
+
+
+def retry_parked(session: Session, event_id: UUID, consumer: str | None = None) -> int:
+    """Put parked deliveries of an event back to work; NotFound when there are none."""
+    wanted = [Delivery.event_id == event_id, Delivery.status == DeliveryStatus.PARKED]
+    if consumer:
+        wanted.append(Delivery.consumer == consumer)
+    changed = session.execute(
+        update(Delivery)
+        .where(*wanted)
+        .values(status=DeliveryStatus.WAITING, attempts=0, due_at=func.clock_timestamp(), error=None)
+    ).rowcount  # type: ignore[attr-defined]
+    if not changed:
+        raise NotFound("No parked work of this event.")
+    return int(changed)
+
+
+def backlog(session: Session) -> dict[str, int]:
+    """How much is waiting: unnumbered events, open deliveries, parked deliveries."""
+    row = session.execute(
+        select(
+            select(func.count()).select_from(Event).where(Event.posted_no.is_(None)).scalar_subquery(),
+            select(func.count()).select_from(Delivery).where(Delivery.status.in_(OPEN)).scalar_subquery(),
+            select(func.count()).select_from(Delivery).where(Delivery.status == "parked").scalar_subquery(),
+        )
+    ).one()
+    return {"unnumbered": row[0], "open": row[1], "parked": row[2]}

@@ -1,0 +1,105 @@
+"""Charges, refunds and stored webhook events."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shop.db import Model, id_column
+
+
+class Method(StrEnum):
+    BANK_TRANSFER = "bank_transfer"
+    STRIPE = "stripe"
+
+
+class ChargeStatus(StrEnum):
+    """`unknown` is a state of its own: the gateway did not answer, the stock stays held, the sweep asks again."""
+
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+RANK = {"pending": 0, "unknown": 0, "failed": 1, "cancelled": 1, "succeeded": 2}
+"""A later word of the gateway is believed only when it ranks higher than what is known."""
+
+
+class Charge(Model):
+    """What a buyer was asked to pay for one order, by one method. `reference` is the code of the payment notice."""
+
+    __tablename__ = "charge"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0", name="amount"),
+        CheckConstraint("status IN ('pending', 'unknown', 'succeeded', 'failed', 'cancelled')", name="status"),
+        CheckConstraint("method IN ('bank_transfer', 'stripe')", name="method"),
+        Index(
+            "uq_charge_one_open",
+            "order_id",
+            unique=True,
+            postgresql_where=text("status IN ('pending', 'unknown', 'succeeded')"),
+        ),
+        Index("ix_charge_open", "created_at", postgresql_where=text("status IN ('pending', 'unknown')")),
+    )
+
+    id: Mapped[UUID] = id_column()
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("purchase_order.id"))
+    buyer_id: Mapped[UUID]
+    method: Mapped[str]
+    status: Mapped[str] = mapped_column(default=ChargeStatus.PENDING)
+    amount_fen: Mapped[int]
+    refunded_fen: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    reference: Mapped[str] = mapped_column(unique=True)
+    gateway_id: Mapped[str | None] = mapped_column(unique=True)
+    payment_method: Mapped[str | None]
+    failure: Mapped[str | None]
+    created_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    paid_at: Mapped[datetime | None]
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Refund(Model):
+    """Money on its way back, for one reason (`source_id`: the acceptance or the cancelled supplier order)."""
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0", name="amount"),
+        CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="status"),
+        UniqueConstraint("charge_id", "source_id"),
+        Index("ix_refund_open", "created_at", postgresql_where=text("status = 'pending'")),
+    )
+
+    id: Mapped[UUID] = id_column()
+    charge_id: Mapped[UUID] = mapped_column(ForeignKey("charge.id"))
+    supplier_order_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_order.id"))
+    source_id: Mapped[UUID]
+    reason: Mapped[str]
+    status: Mapped[str] = mapped_column(default=RefundStatus.PENDING)
+    amount_fen: Mapped[int]
+    gateway_id: Mapped[str | None] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class WebhookEvent(Model):
+    """A gateway's event as it came, stored before anything is made of it."""
+
+    __tablename__ = "webhook_event"
+    __table_args__ = (Index("ix_webhook_event_open", "recorded_at", postgresql_where=text("applied_at IS NULL")),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    applied_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]

@@ -1,0 +1,1 @@
+"""Divisions, dated pairings, eligibility lists, and the one function that says which bucket a purchase counts in."""

@@ -1,0 +1,92 @@
+"""Logging in."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.orm import Session
+
+from shop.accounts import service
+from shop.accounts.models import Kind, Organisation
+from shop.actor import SYSTEM, Audience, Role
+from shop.errors import Invalid, TooMany
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def school(session: Session) -> Organisation:
+    return service.register(
+        session,
+        kind=Kind.BUDGET_UNIT,
+        name="演示中学",
+        name_en="Demo School",
+        division_code="310104",
+        uscc="91350100M000100Y43",
+        parent_id=None,
+        by=SYSTEM,
+        now=NOW,
+    )
+
+
+@pytest.fixture
+def clerk(session: Session, school: Organisation) -> str:
+    service.register_user(
+        session,
+        organisation=school,
+        email="Clerk@example.com",
+        name="王",
+        password="correct horse",
+        roles=[Role.REQUESTER],
+        order_limit_fen=5_000_000,
+    )
+    return "clerk@example.com"
+
+
+def test_the_right_password_gives_a_token_that_names_its_actor(
+    session: Session, school: Organisation, clerk: str
+) -> None:
+    user_id = service.check_password(session, email=clerk, password="correct horse")
+    assert user_id is not None
+    token, _ = service.issue_token(session, user_id=user_id)
+    found = service.authenticate(session, token)
+    assert found is not None
+    actor, _ = found
+    assert (actor.organisation_id, actor.audience, actor.roles) == (school.id, Audience.BUYER, {Role.REQUESTER})
+
+
+def test_a_token_that_was_logged_out_is_nobody(session: Session, clerk: str) -> None:
+    user_id = service.check_password(session, email=clerk, password="correct horse")
+    assert user_id is not None
+    token, _ = service.issue_token(session, user_id=user_id)
+    service.log_out(session, token)
+    assert service.authenticate(session, token) is None
+
+
+def test_after_five_wrong_guesses_even_the_right_password_waits(session: Session, clerk: str) -> None:
+    for _ in range(service.GUESSES_A_MINUTE):
+        assert service.check_password(session, email=clerk, password="guess") is None
+    with pytest.raises(TooMany):
+        service.check_password(session, email=clerk, password="correct horse")
+
+
+def test_one_code_belongs_to_one_organisation(session: Session, school: Organisation) -> None:
+    with pytest.raises(Invalid) as refused:
+        service.register(
+            session,
+            kind=Kind.ENTERPRISE,
+            name="另一家",
+            name_en="Other",
+            division_code="310104",
+            uscc=school.uscc,
+            parent_id=None,
+            by=SYSTEM,
+            now=NOW,
+        )
+    assert refused.value.errors[0]["pointer"] == "/uscc"
+
+
+def test_a_buyer_gets_no_role_of_a_cooperative(session: Session, school: Organisation) -> None:
+    with pytest.raises(Invalid):
+        service.register_user(
+            session, organisation=school, email="x@example.com", name="李", password="p", roles=[Role.LISTER]
+        )

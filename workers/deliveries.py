@@ -1,0 +1,66 @@
+"""The one task behind every event: claim the delivery, call the use case, mark it done, in one commit."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from shop.errors import Refusal
+from shop.outbox import service as outbox
+from workers.app import celery
+from workers.subscriptions import consumers
+
+log = structlog.get_logger()
+
+
+@celery.task(name="workers.deliver")  # type: ignore[untyped-decorator]
+def deliver(event_id: str, consumer: str) -> None:
+    """Do what `consumer` does about an event, unless it is done, taken or parked."""
+    run(UUID(event_id), consumer)
+
+
+def run(event_id: UUID, consumer: str) -> bool:
+    """The task without Celery; True when this call did the work."""
+    use_case = consumers()[consumer]
+
+    def work(session: Session, taken: outbox.Claim) -> None:
+        structlog.contextvars.bind_contextvars(request_id=taken.request_id, event=taken.event_id.hex, consumer=consumer)
+        use_case(session, **arguments(use_case, taken))
+
+    try:
+        if getattr(use_case, "calls_out", False):
+            return run_calling_out(event_id, consumer, use_case)
+        return outbox.deliver(event_id, consumer, work)
+    except Refusal as refusal:
+        log.warning("work_refused", consumer=consumer, code=refusal.code, detail=refusal.detail)
+        return False
+    except Exception as error:
+        log.error("work_failed", consumer=consumer, exc_info=error)
+        return False
+    finally:
+        structlog.contextvars.clear_contextvars()
+
+
+def arguments(use_case: Callable[..., None], taken: outbox.Claim) -> dict[str, Any]:
+    """The event's payload by keyword, ids as ids."""
+    return {
+        name: UUID(hex=value) if name.endswith("_id") and isinstance(value, str) and len(value) == 32 else value
+        for name, value in taken.payload.items()
+    }
+
+
+def run_calling_out(event_id: UUID, consumer: str, use_case: Callable[..., Any]) -> bool:
+    """Work that speaks to another party: it opens its own units of work around the call, each under the same claim."""
+    taken = outbox.claim(event_id, consumer)
+    if taken is None:
+        return False
+    try:
+        use_case(taken, **arguments(use_case, taken))
+    except outbox.Fenced:
+        return False
+    except Exception as error:
+        outbox.postpone(taken, f"{type(error).__name__}: {error}")
+        raise
+    return True
