@@ -1,0 +1,183 @@
+"""Reads an uploaded xlsx or csv file into a header and numbered rows, whatever its encoding or separator."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, NamedTuple
+
+from shop.sheets import xlsx
+from shop.sheets.text import SheetError, trimmed, unquoted
+from shop.sheets.xlsx import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Cell, too_large
+
+MAX_FILE = 20 * 2**20
+_HEADER_WITHIN = 20  # rows that may stand above the header: a title, a note, a date
+
+
+class Row(NamedTuple):
+    """One row with the number that a spreadsheet program shows beside it; `cells` may be shorter than the header."""
+
+    number: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One title per column (levels of a merged header joined by `/`) and the rows below that hold a value.
+
+    Texts are trimmed and in NFC; numbers of an xlsx file are int or float, dates are date or datetime without a zone;
+    a csv file gives texts only.
+    """
+
+    name: str
+    header: tuple[str, ...]
+    header_row: int
+    rows: list[Row]
+
+
+def read(source: bytes | IO[bytes], name: str = "", *, sheet: str | None = None) -> Sheet:
+    """The rows of an xlsx or csv file of at most 20 MiB, or SheetError with the reason.
+
+    The content decides what the file is; `name` is only kept. `sheet` names the worksheet of an xlsx file, by default
+    it is the first visible one that holds anything.
+    """
+    data = source if isinstance(source, bytes) else source.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise too_large(f"more than {MAX_FILE // 2**20} MiB", f"超过 {MAX_FILE // 2**20} MiB")
+    if not data.strip():
+        raise SheetError("empty", "The file is empty.", "文件是空的。")
+    merged: list[tuple[int, int, int, int]] = []
+    if data.startswith(b"PK\x03\x04"):
+        found = xlsx.grid(data, sheet)
+        merged = found.merged
+        rows = list(_cleaned(found.rows))
+    elif data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise SheetError(
+            "old_format",
+            "This is an old .xls file or one with a password; save it as .xlsx without a password.",
+            "这是旧版 .xls 或已加密的文件，请另存为不带密码的 .xlsx。",
+        )
+    else:
+        rows = list(_cleaned(_csv_rows(data)))
+    if not rows:
+        raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
+    header, last = _header(rows, merged)
+    return Sheet(name, header, last, [row for row in rows if row.number > last])
+
+
+def _cleaned(rows: Iterator[tuple[int, list[Cell]]] | list[tuple[int, list[Cell]]]) -> Iterator[Row]:
+    for number, cells in rows:
+        values = tuple([(trimmed(cell) or None) if isinstance(cell, str) else cell for cell in cells])
+        if any(value is not None for value in values):
+            yield Row(number, values)
+
+
+def _header(rows: list[Row], merged: list[tuple[int, int, int, int]]) -> tuple[tuple[str, ...], int]:
+    """The titles and the number of the last row they take; a title over the whole table above them is passed over."""
+    width = max(len(row.cells) for row in rows[: _HEADER_WITHIN * 2])
+    first = rows[0]
+    if width > 1:
+        several = (row for row in rows[:_HEADER_WITHIN] if sum(cell is not None for cell in row.cells) > 1)
+        first = next(several, first)
+    last = first.number
+    if any(top == bottom == first.number and right > left for top, left, bottom, right in merged):
+        last += 1  # a group over several columns has its columns named below it
+    last = max([last, *(bottom for top, _, bottom, _ in merged if top == first.number and bottom <= first.number + 3)])
+    levels = {row.number: row.cells for row in islice(rows, _HEADER_WITHIN * 2) if first.number <= row.number <= last}
+    width = max(len(cells) for cells in levels.values())
+    corner = {
+        (row, column): (top, left)
+        for top, left, bottom, right in merged
+        if first.number <= top <= last
+        for row in range(top, min(bottom, last) + 1)
+        for column in range(left, right + 1)
+    }
+    titles = []
+    for column in range(width):
+        parts: list[str] = []
+        for number in range(first.number, last + 1):
+            row, place = corner.get((number, column), (number, column))
+            cells = levels.get(row, ())
+            part = _title(cells[place]) if place < len(cells) else ""
+            if part and part not in parts[-1:]:
+                parts.append(part)
+        titles.append("/".join(parts))
+    return tuple(titles), last
+
+
+def _title(cell: Cell) -> str:
+    return "" if cell is None else " ".join(str(cell).split())
+
+
+def _csv_rows(data: bytes) -> Iterator[tuple[int, list[Cell]]]:
+    text = _decoded(data)
+    head = "".join(islice(text, 50))
+    text.seek(0)
+    if head.lstrip("\ufeff \r\n\t").startswith(("<", "%PDF-", "{\\rtf")):
+        raise _not_a_spreadsheet()
+    count = 0
+    records = csv.reader(text, delimiter=_delimiter(head), strict=True)
+    try:
+        for number, record in enumerate(records, start=1):
+            while record and not record[-1]:
+                record.pop()
+            count += len(record)
+            if len(record) > MAX_COLUMNS:
+                raise too_large(f"more than {MAX_COLUMNS} columns", f"超过 {MAX_COLUMNS} 列")
+            if number > MAX_ROWS or count > MAX_CELLS:
+                raise too_large(f"more than {MAX_ROWS} rows or {MAX_CELLS} cells", f"超过 {MAX_ROWS} 行")
+            yield number, [unquoted(cell) for cell in record]
+    except csv.Error as error:
+        raise SheetError(
+            "damaged", f"Line {records.line_num} is not valid csv.", f"第 {records.line_num} 行不是有效的 csv。"
+        ) from error
+
+
+def _decoded(data: bytes) -> io.TextIOWrapper:
+    """The text of a csv file as a stream: UTF-16 and UTF-8 by their mark, UTF-8 if it is valid, else GB18030."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encodings = ["utf-16"]
+    elif b"\x00" in data:
+        raise _not_a_spreadsheet()
+    else:
+        encodings = ["utf-8-sig", "gb18030"]
+    for encoding in encodings:
+        if _is_text(data, encoding):
+            return io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
+    raise _not_a_spreadsheet()
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    length = 0
+    try:
+        for start in range(0, len(data), 2**16):
+            piece = decoder.decode(data[start : start + 2**16], start + 2**16 >= len(data))
+            length += len(piece)
+            if not piece.isprintable() and any(char < " " and char not in "\t\r\n\v\f" for char in set(piece)):
+                return False
+    except UnicodeDecodeError:
+        return False
+    if length > MAX_TEXT * 2:
+        raise too_large("too much text", "文字过多")
+    return True
+
+
+def _delimiter(head: str) -> str:
+    """Of comma, tab and semicolon the one that cuts the first lines into most columns; the comma if none does."""
+
+    def columns(delimiter: str) -> int:
+        try:
+            return max(
+                (len(record) for record in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)), default=0
+            )
+        except csv.Error:
+            return 0
+
+    return max(",\t;", key=columns)
+
+
+def _not_a_spreadsheet() -> SheetError:
+    return SheetError("not_a_spreadsheet", "The file is neither xlsx nor csv.", "该文件不是 xlsx 或 csv 表格。")
