@@ -16,15 +16,17 @@ from filelock import FileLock
 from sqlalchemy.engine import make_url
 
 OWNER = os.environ.get("SHOP_DATABASE_OWNER_URL", "postgresql+psycopg://postgres@127.0.0.1/postgres")
-APP_ROLE, CHECKER_ROLE = "shop_app", "shop_checker"
+APP = os.environ.get("SHOP_DATABASE_URL") or make_url(OWNER).set(username="shop_app").render_as_string(False)
+CHECKER = os.environ.get("SHOP_DATABASE_CHECKER_URL") or make_url(OWNER).set(username="shop_checker").render_as_string(
+    False
+)
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:8]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 TEMPLATE = f"shop_test_{RUN}_template"
 
 
-def url_for(database: str, role: str | None = None) -> str:
-    url = make_url(OWNER).set(database=database)
-    return (url.set(username=role, password=None) if role else url).render_as_string(hide_password=False)
+def url_for(database: str, server: str = OWNER) -> str:
+    return make_url(server).set(database=database).render_as_string(hide_password=False)
 
 
 def admin(database: str | None = None) -> psycopg.Connection:
@@ -38,9 +40,9 @@ def settle(database: str) -> None:
     """Point the settings of this process at a database."""
     os.environ.update(
         SHOP_ENV="test",
-        SHOP_DATABASE_URL=url_for(database, APP_ROLE),
+        SHOP_DATABASE_URL=url_for(database, APP),
         SHOP_DATABASE_OWNER_URL=url_for(database),
-        SHOP_DATABASE_CHECKER_URL=url_for(database, CHECKER_ROLE),
+        SHOP_DATABASE_CHECKER_URL=url_for(database, CHECKER),
         SHOP_REQUESTS_PER_MINUTE="1000000",
     )
     os.environ.setdefault("SHOP_BROKER_URL", "redis://127.0.0.1:6379/13")

@@ -1,0 +1,5 @@
+"""`python -m shop …`: the command line."""
+
+from shop.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""The reference data that every shop starts with: divisions, pairings, lists, lanes, the platform itself."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import Kind, Organisation
+from shop.db import in_unit_of_work
+from shop.freight import service as freight
+from shop.ledger.service import PLATFORM_ID
+from shop.regions import importing
+
+
+def rows_of(package: str, name: str) -> list[dict[str, str]]:
+    """The rows of a fact file that comes with the shop."""
+    with (files(package) / "facts" / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def load() -> Iterator[tuple[str, str]]:
+    """Load everything, each part in a transaction of its own; again changes nothing. Gives what was done."""
+    yield "platform", in_unit_of_work(load_platform)
+    divisions = rows_of("shop.regions", "divisions.csv")
+    yield "divisions", in_unit_of_work(lambda session: str(importing.load_divisions(session, divisions)))
+    pairings, members = rows_of("shop.regions", "pairings.csv"), rows_of("shop.regions", "pairing_members.csv")
+    yield "pairings", in_unit_of_work(lambda session: str(importing.load_pairings(session, pairings, members)))
+    lists = rows_of("shop.regions", "eligibility.csv")
+    yield "eligibility", in_unit_of_work(lambda session: str(importing.load_eligibility(session, lists)))
+    hubs, lanes = rows_of("shop.demo", "hubs.csv"), rows_of("shop.demo", "lanes.csv")
+    yield "hubs", in_unit_of_work(lambda session: str(freight.load_hubs(session, hubs)))
+    yield "lanes", in_unit_of_work(lambda session: str(freight.load_lanes(session, lanes)))
+
+
+def load_platform(session: Session) -> str:
+    """The organisation that holds the money in between and runs the shop."""
+    if session.get(Organisation, PLATFORM_ID) is not None:
+        return "there already"
+    session.add(
+        Organisation(
+            id=PLATFORM_ID,
+            kind=Kind.PLATFORM,
+            name="消费协作购销平台",
+            name_en="Produce exchange",
+            division_code="110000",
+            created_at=datetime.now(UTC),
+        )
+    )
+    return "added"
+
+
+def load_file(session: Session, kind: str, file: Path, members: Path | None) -> str:
+    """Load one file that the caller has."""
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    if kind == "divisions":
+        return str(importing.load_divisions(session, rows))
+    if kind == "eligibility":
+        return str(importing.load_eligibility(session, rows))
+    listed: list[dict[str, str]] = []
+    if members:
+        with members.open(encoding="utf-8-sig", newline="") as opened:
+            listed = list(csv.DictReader(opened))
+    return str(importing.load_pairings(session, rows, listed))

@@ -1,0 +1,193 @@
+"""`shop up`, `shop demo`, `shop openapi`: serve, play, describe."""
+
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.engine import Engine, EngineError
+from config.supervisor import Program, Supervisor
+
+BEGAN = time.monotonic()
+WEB_WORKERS = 2
+
+
+def say(sentence: str) -> None:
+    click.echo(f"[{time.monotonic() - BEGAN:6.1f} s] {sentence}")
+
+
+@click.command()
+@click.option("--no-demo", is_flag=True, help="Serve an empty shop: no demo people, goods or orders.")
+@click.option("--once", is_flag=True, help="Stop when everything is served and the report is printed.")
+def up(no_demo: bool, once: bool) -> None:
+    """Serve the whole shop on this machine: database, broker, web, workers, and the played demo."""
+    if os.environ.get("SHOP_ENV", "embedded") != "embedded":
+        raise click.ClickException("`shop up` is the embedded start; in production run the processes (see the README).")
+    var = Path(os.environ.get("SHOP_VAR") or "var").resolve()
+    var.mkdir(parents=True, exist_ok=True)
+    port = int(os.environ.get("SHOP_PORT") or "8000")
+    host = os.environ.get("SHOP_HOST") or "127.0.0.1"
+    url = f"http://{host}:{port}"
+    os.environ.update(kept_secrets(var))
+    os.environ.update(
+        SHOP_ENV="embedded", SHOP_VAR=str(var), SHOP_HOST=host, SHOP_PORT=str(port), SHOP_PUBLIC_URL=url,
+        SHOP_REQUESTS_PER_MINUTE=os.environ.get("SHOP_REQUESTS_PER_MINUTE", "60000"),
+    )  # fmt: skip
+    try:
+        engine = Engine(var / "engine", logs=var / "log", say=say)
+        with engine, Supervisor(logs=var / "log", say=say) as supervisor:
+            os.environ.update(engine.environment())
+            supervisor.revive_with(engine.revive)
+            say("PostgreSQL and Valkey are up.")
+            serve(supervisor, var, host, port, url, no_demo, once)
+    except EngineError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_demo: bool, once: bool) -> None:
+    from migrations.manage import upgrade
+    from shop.cli import reference
+
+    upgrade()
+    for _ in reference.load():
+        pass
+    say("The schema is up to date and the reference data is loaded.")
+    for program in programs(var, host, port, url):
+        supervisor.start(program)
+    wait_until_ready(url)
+    say(f"Serving at {url}")
+    logins: list[dict[str, Any]] = []
+    if not no_demo:
+        from shop.demo import parties, player
+
+        logins = parties.make(os.environ["SHOP_DEMO_PASSWORD"])
+        keep_run(var, url, logins)
+        player.play(url, logins, say=say)
+    keep_run(var, url, logins)
+    tell(url, logins)
+    if not once:
+        say("Press Ctrl-C to stop; the data stays.")
+        supervisor.serve()
+
+
+def kept_secrets(var: Path) -> dict[str, str]:
+    """Secrets of this folder's shop, made at the first start and readable by its owner only."""
+    file = var / "secrets.json"
+    if not file.exists():
+        made = {
+            "SHOP_SECRET_KEY": secrets.token_urlsafe(48),
+            "SHOP_STRIPE_SECRET_KEY": "sk_test_" + secrets.token_hex(12),
+            "SHOP_STRIPE_WEBHOOK_SECRET": "whsec_" + secrets.token_hex(16),
+            "SHOP_DEMO_PASSWORD": "demo-" + secrets.token_hex(4),
+        }
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(made, indent=1))
+    found: dict[str, str] = json.loads(file.read_text())
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
+    """The processes of the shop, in the order in which they start."""
+    stripe = free_port()
+    os.environ["SHOP_STRIPE_API"] = f"http://127.0.0.1:{stripe}"
+    python = sys.executable
+    celery = [python, "-m", "celery", "-A", "workers.app:celery"]
+    return [
+        Program(
+            "stripe",
+            [python, "-m", "shop.standins.stripe", "--port", str(stripe), "--webhook-url", f"{url}/webhooks/stripe",
+             "--webhook-secret", os.environ["SHOP_STRIPE_WEBHOOK_SECRET"],
+             "--api-key", os.environ["SHOP_STRIPE_SECRET_KEY"]],
+        ),
+        Program("web", web_argv(host, port)),
+        Program("relay", [python, "-m", "workers.relay"]),
+        Program(
+            "worker",
+            [*celery, "worker", "--concurrency", "2", "--queues", "work,sweeps", "--loglevel", "WARNING",
+             "--without-gossip", "--without-mingle", "--hostname", "worker@shop"],
+            grace=40,
+        ),
+        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(var / "beat.db"), "--pidfile", ""]),
+    ]  # fmt: skip
+
+
+def web_argv(host: str, port: int) -> list[str]:
+    """The command that serves HTTP, the same here and in the image."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
+        "--workers", str(WEB_WORKERS), "--blocking-threads", os.environ.get("SHOP_WEB_THREADS", "4"),
+        "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "--factory", "shop.app:create_app",
+    ]  # fmt: skip
+
+
+def wait_until_ready(url: str, limit: float = 60) -> None:
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:  # noqa: S310 - our own address
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.1)
+    raise click.ClickException(f"The shop did not become ready in {limit:.0f} s; look into var/log/web.log.")
+
+
+def keep_run(var: Path, url: str, logins: list[dict[str, Any]]) -> None:
+    file = var / "run.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"url": url, "logins": logins}, ensure_ascii=False, indent=1))
+
+
+def tell(url: str, logins: list[dict[str, Any]]) -> None:
+    """Where to go and who to be."""
+    click.echo(f"\n  Catalogue  {url}/v1/public/listings\n  API        {url}/v1/docs\n  Health     {url}/readyz\n")
+    for login in logins:
+        click.echo(f"  {login['role']:<18} {login['email']:<36} {login['password']}")
+    click.echo("")
+
+
+@click.command()
+@click.option("--url", default=None, help="The served shop; default: the one of var/run.json.")
+def demo(url: str | None) -> None:
+    """Play the demo year against the served shop (once; a played demo is left as it is)."""
+    from shop.demo import parties, player
+
+    run = json.loads((Path(os.environ.get("SHOP_VAR") or "var") / "run.json").read_text())
+    player.play(url or run["url"], parties.make(os.environ["SHOP_DEMO_PASSWORD"]), say=say)
+
+
+@click.command()
+@click.option("--check", "only_check", is_flag=True, help="Only say whether the committed file is the generated one.")
+def openapi(only_check: bool) -> None:
+    """Write the OpenAPI document to config/openapi.json."""
+    os.environ.setdefault("SHOP_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    os.environ.setdefault("SHOP_BROKER_URL", "redis://127.0.0.1:1/0")
+    os.environ.setdefault("SHOP_REDIS_URL", "redis://127.0.0.1:1/0")
+    from shop.app import VERSION, operations
+    from shop.http.openapi import document
+
+    file = Path(__file__).resolve().parents[2] / "config" / "openapi.json"
+    text = json.dumps(document(operations(), version=VERSION), ensure_ascii=False, indent=1) + "\n"
+    if not only_check:
+        file.write_text(text, encoding="utf-8")
+        click.echo(f"Wrote {file.name} ({len(operations())} operations).")
+    elif not file.exists() or file.read_text(encoding="utf-8") != text:
+        raise click.ClickException("config/openapi.json is not what the code says: run `python3 run.py shop openapi`.")
+    else:
+        click.echo("config/openapi.json is what the code says.")

@@ -1,0 +1,178 @@
+"""Placing, reading and cancelling orders, for buyers."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import Organisation
+from shop.actor import Actor, Audience, Role
+from shop.errors import NotFound
+from shop.freight.service import NoLane
+from shop.http import cursors
+from shop.http.routes import REQUIRED, Routes, audience, roles
+from shop.ids import OrderId
+from shop.ledger.service import CreditExceeded
+from shop.orders import queries
+from shop.orders.models import Order, Status, SupplierOrder, WrongStatus
+from shop.orders.schemas import (
+    Cancel,
+    CooperativeOut,
+    LineOut,
+    OrderItem,
+    OrderOut,
+    OrderPage,
+    OrdersQuery,
+    PlaceOrder,
+    SupplierOrderOut,
+    line_out,
+)
+from shop.orders.service import cancelling, placing
+from shop.stock.service.holding import Shortage
+
+routes = Routes("/v1/buyer", tag="Buying")
+LIFE = list(Status)
+
+
+@routes.post(
+    "/orders",
+    allow=roles(Role.REQUESTER, Role.APPROVER, Role.MANAGER, of=Audience.BUYER),
+    answers={201: OrderOut},
+    refusals=(NotFound, placing.NotOrderable, placing.ApprovalRequired, NoLane, CreditExceeded, Shortage),
+    key=REQUIRED,
+)
+def place_order(session: Session, actor: Actor, now: datetime, body: PlaceOrder) -> OrderOut:
+    """Order from any number of cooperatives at once.
+
+    The answer shows the split: one supplier order per cooperative, with freight and the bucket that each line counts in.
+    Everything is held, or nothing.
+    """
+    return placed_out(placing.place(session, actor=actor, wanted=body, now=now))
+
+
+@routes.get("/orders", allow=audience(Audience.BUYER), answers={200: OrderPage})
+def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage:
+    """The institution's orders, newest first."""
+    wanted = queries.visible_orders(actor).order_by(Order.id.desc()).limit(query.limit + 1)
+    if query.cursor:
+        (after,) = cursors.decode("orders", query.cursor, (str,))
+        wanted = wanted.where(Order.id < UUID(hex=after))
+    found = session.scalars(wanted).all()
+    page = found[: query.limit]
+    return OrderPage(
+        items=[
+            OrderItem(
+                id=order.id,
+                number=order.number,
+                total_fen=order.total_fen,
+                purpose=order.purpose,
+                payment_terms=order.terms,
+                placed_at=order.placed_at.isoformat(),
+            )
+            for order in page
+        ],
+        next=cursors.encode("orders", [page[-1].id.hex]) if len(found) > query.limit else None,
+    )
+
+
+@routes.get("/orders/<order_id>", allow=audience(Audience.BUYER), answers={200: OrderOut})
+def read_order(session: Session, actor: Actor, order_id: OrderId) -> OrderOut:
+    """One order with its parts and lines."""
+    return order_out(session, queries.order(session, actor, order_id))
+
+
+@routes.post(
+    "/orders/<order_id>/cancel",
+    allow=roles(Role.REQUESTER, Role.APPROVER, Role.MANAGER, of=Audience.BUYER),
+    answers={200: OrderOut},
+    refusals=(WrongStatus,),
+    key=REQUIRED,
+)
+def cancel_order(session: Session, actor: Actor, now: datetime, order_id: OrderId, body: Cancel) -> OrderOut:
+    """Cancel the whole order, as long as no part of it is packed; money paid is refunded by the workers."""
+    cancelling.cancel_order(session, order_id=order_id, by=actor, reason=body.reason, now=now)
+    session.expire_all()
+    return order_out(session, queries.order(session, actor, order_id))
+
+
+def placed_out(placed: placing.Placed) -> OrderOut:
+    """A freshly placed order, without reading it again."""
+    wanted = placed.wanted
+    return OrderOut(
+        id=placed.id,
+        number=placed.number,
+        status=Status.PLACED,
+        purpose=wanted.purpose,
+        payment_terms=wanted.payment_terms,
+        budget_unit_id=wanted.budget_unit_id,
+        goods_fen=placed.goods_fen,
+        freight_fen=placed.freight_fen,
+        total_fen=placed.total_fen,
+        placed_at=placed.placed_at.isoformat(),
+        supplier_orders=[
+            SupplierOrderOut(
+                id=part.id,
+                cooperative=CooperativeOut(id=part.cooperative_id, name=part.cooperative_name),
+                status=Status.PLACED,
+                goods_fen=part.goods_fen,
+                freight_fen=part.freight_fen,
+                accepted_goods_fen=None,
+                accepted_freight_fen=None,
+                lines=[
+                    LineOut(
+                        id=line.id,
+                        listing_id=line.listing.id,
+                        name=line.listing.name,
+                        spec=line.listing.spec,
+                        pack_name=line.listing.pack_name,
+                        origin_code=line.listing.origin_code,
+                        quantity=line.packs,
+                        unit_fen=line.unit_fen,
+                        goods_fen=line.goods_fen,
+                        freight_fen=line.freight_fen,
+                        bucket=placed.buckets[line.listing.origin_code],
+                    )
+                    for line in part.lines
+                ],
+            )
+            for part in placed.parts
+        ],
+    )
+
+
+def order_out(session: Session, order: Order) -> OrderOut:
+    """An order as it stands, in two statements."""
+    rows = session.execute(
+        select(SupplierOrder, Organisation.name)
+        .join(Organisation, Organisation.id == SupplierOrder.cooperative_id)
+        .where(SupplierOrder.order_id == order.id)
+        .order_by(SupplierOrder.id)
+    ).all()
+    lines = queries.lines_of(session, [part.id for part, _ in rows])
+    living = [Status(part.status) for part, _ in rows if part.status != Status.CANCELLED]
+    return OrderOut(
+        id=order.id,
+        number=order.number,
+        status=min(living, key=LIFE.index) if living else Status.CANCELLED,
+        purpose=order.purpose,
+        payment_terms=order.terms,
+        budget_unit_id=order.budget_unit_id,
+        goods_fen=order.goods_fen,
+        freight_fen=order.freight_fen,
+        total_fen=order.total_fen,
+        placed_at=order.placed_at.isoformat(),
+        supplier_orders=[
+            SupplierOrderOut(
+                id=part.id,
+                cooperative=CooperativeOut(id=part.cooperative_id, name=name),
+                status=Status(part.status),
+                goods_fen=part.goods_fen,
+                freight_fen=part.freight_fen,
+                accepted_goods_fen=part.accepted_goods_fen,
+                accepted_freight_fen=part.accepted_freight_fen,
+                lines=[line_out(line) for line in lines[part.id]],
+            )
+            for part, name in rows
+        ],
+    )

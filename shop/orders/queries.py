@@ -1,0 +1,57 @@
+"""What may be read of orders, and by whom."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, false, select
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor, Audience, Role
+from shop.errors import NotFound
+from shop.orders.models import Order, OrderLine, SupplierOrder
+
+
+def visible_orders(actor: Actor) -> Select[tuple[Order]]:
+    """The group orders this actor may know of."""
+    if actor.audience is Audience.BUYER:
+        return select(Order).where(Order.buyer_id == actor.organisation_id)
+    if actor.audience is Audience.SYSTEM or actor.has(Role.OPERATOR, Role.AUDITOR):
+        return select(Order)
+    return select(Order).where(false())
+
+
+def visible_to(actor: Actor) -> Select[tuple[SupplierOrder]]:
+    """The supplier orders this actor may know of; every read starts here."""
+    if actor.audience is Audience.BUYER:
+        return select(SupplierOrder).where(SupplierOrder.buyer_id == actor.organisation_id)
+    if actor.audience is Audience.COOPERATIVE:
+        return select(SupplierOrder).where(SupplierOrder.cooperative_id == actor.organisation_id)
+    if actor.audience is Audience.SYSTEM or actor.has(Role.OPERATOR, Role.AUDITOR):
+        return select(SupplierOrder)
+    return select(SupplierOrder).where(false())
+
+
+def supplier_order(session: Session, actor: Actor, supplier_order_id: UUID) -> SupplierOrder:
+    """One supplier order of the actor's, or NotFound."""
+    found = session.scalars(visible_to(actor).where(SupplierOrder.id == supplier_order_id)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def order(session: Session, actor: Actor, order_id: UUID) -> Order:
+    """One order of the actor's, or NotFound."""
+    found = session.scalars(visible_orders(actor).where(Order.id == order_id)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def lines_of(session: Session, supplier_order_ids: Sequence[UUID]) -> dict[UUID, list[OrderLine]]:
+    """The lines of these supplier orders, in one statement."""
+    found: dict[UUID, list[OrderLine]] = {key: [] for key in supplier_order_ids}
+    for line in session.scalars(
+        select(OrderLine).where(OrderLine.supplier_order_id.in_(supplier_order_ids)).order_by(OrderLine.id)
+    ):
+        found[line.supplier_order_id].append(line)
+    return found

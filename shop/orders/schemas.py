@@ -1,0 +1,118 @@
+"""Orders as JSON."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from shop.http.routes import In, Out, Query
+from shop.ids import AddressId, BudgetUnitId, LineId, ListingId, OrderId, OrganisationId, SupplierOrderId
+from shop.orders.models import Status
+
+MAX_LINES = 200
+
+
+class LineIn(In):
+    """So many packs of a listing."""
+
+    listing_id: ListingId
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class PlaceOrder(In):
+    """What to order, for whose budget, where to."""
+
+    lines: Annotated[list[LineIn], Field(min_length=1, max_length=MAX_LINES)]
+    delivery_address_id: AddressId
+    budget_unit_id: BudgetUnitId
+    purpose: Literal["canteen", "union_welfare", "other"]
+    payment_terms: Literal["prepaid", "on_terms"]
+
+
+class Cancel(In):
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class OrdersQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class CooperativeOut(Out):
+    id: OrganisationId
+    name: str
+
+
+class LineOut(Out):
+    """A line as it was ordered; `quantity` in packs."""
+
+    id: LineId
+    listing_id: ListingId
+    name: str
+    spec: str
+    pack_name: str
+    origin_code: str
+    quantity: int
+    unit_fen: int
+    goods_fen: int
+    freight_fen: int
+    bucket: str
+
+
+class SupplierOrderOut(Out):
+    """The part of one cooperative. Accepted sums are null until the inspection."""
+
+    id: SupplierOrderId
+    cooperative: CooperativeOut
+    status: Status
+    goods_fen: int
+    freight_fen: int
+    accepted_goods_fen: int | None
+    accepted_freight_fen: int | None
+    lines: list[LineOut]
+
+
+class OrderOut(Out):
+    """An order with its split. `status` is the least advanced of its living parts, or cancelled."""
+
+    id: OrderId
+    number: str
+    status: Status
+    purpose: str
+    payment_terms: str
+    budget_unit_id: BudgetUnitId
+    goods_fen: int
+    freight_fen: int
+    total_fen: int
+    placed_at: str
+    supplier_orders: list[SupplierOrderOut]
+
+
+class OrderItem(Out):
+    id: OrderId
+    number: str
+    total_fen: int
+    purpose: str
+    payment_terms: str
+    placed_at: str
+
+
+class OrderPage(Out):
+    items: list[OrderItem]
+    next: str | None
+
+
+def line_out(line: Any) -> LineOut:
+    """An OrderLine row as JSON."""
+    return LineOut(
+        id=line.id,
+        listing_id=line.listing_id,
+        name=line.snapshot["name"],
+        spec=line.snapshot["spec"],
+        pack_name=line.snapshot["pack_name"],
+        origin_code=line.dimensions["origin_code"],
+        quantity=line.packs,
+        unit_fen=line.unit_fen,
+        goods_fen=line.goods_fen,
+        freight_fen=line.freight_fen,
+        bucket=line.dimensions["bucket"],
+    )

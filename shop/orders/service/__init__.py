@@ -1,0 +1,1 @@
+"""The use cases of orders, one file each: placing, moving, cancelling, acceptance, numbers."""

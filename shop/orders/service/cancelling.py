@@ -1,0 +1,61 @@
+"""Cancel what has not been packed: the status moves, supply is given back, the `ordered` fact is taken back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor
+from shop.facts import service as facts
+from shop.facts.models import Measure
+from shop.orders import queries
+from shop.orders.models import OrderLine, Status, SupplierOrder, WrongStatus
+from shop.orders.service.moving import move
+from shop.orders.service.placing import finished
+from shop.stock.service import holding
+
+CANCELLABLE = (Status.PLACED, Status.CONFIRMED, Status.ACCEPTED)
+
+
+def cancel_order(session: Session, *, order_id: UUID, by: Actor, reason: str, now: datetime) -> None:
+    """Cancel every living part of an order, or refuse the whole with WrongStatus when one is packed already."""
+    found = queries.order(session, by, order_id)
+    parts: Sequence[SupplierOrder] = session.scalars(
+        select(SupplierOrder)
+        .where(SupplierOrder.order_id == found.id)
+        .order_by(SupplierOrder.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    if all(part.status == Status.CANCELLED for part in parts):
+        raise WrongStatus("The order is cancelled already.", is_now=Status.CANCELLED)
+    for part in parts:
+        if part.status != Status.CANCELLED:
+            cancel_supplier_order(session, supplier_order_id=part.id, by=by, reason=reason, now=now)
+
+
+def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> None:
+    """Cancel one part: WrongStatus unless it may still be; the money follows by the event."""
+    move(session, supplier_order_id=supplier_order_id, to=Status.CANCELLED, by=by, now=now, reason=reason)
+    lines = session.scalars(
+        select(OrderLine).where(OrderLine.supplier_order_id == supplier_order_id).order_by(OrderLine.id)
+    ).all()
+    holding.release(session, line_ids=[line.id for line in lines])
+    facts.record(
+        session,
+        Measure.ORDERED,
+        [
+            finished(line.dimensions)
+            | {
+                "source_id": uuid5(line.id, "cancelled"),
+                "goods_fen": -line.goods_fen,
+                "freight_fen": -line.freight_fen,
+                "packs": -line.packs,
+                "grams": -line.packs * line.pack_grams,
+            }
+            for line in lines
+        ],
+        now=now,
+    )

@@ -1,0 +1,441 @@
+"""Place an order: read what is ordered, price it, hold supply for every line and record it, or refuse the whole.
+
+One transaction and a constant number of set-based statements, however many lines and cooperatives.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import Address, BudgetUnit, Organisation
+from shop.actor import Actor
+from shop.catalogue.models import Listing, ListingStatus, Product
+from shop.clock import BEIJING, business_day
+from shop.errors import Invalid, NotFound, Refusal
+from shop.facts import service as facts
+from shop.facts.models import Measure
+from shop.freight import service as freight
+from shop.http.parsing import fault
+from shop.ids import new_id
+from shop.ledger import service as ledger
+from shop.money import split
+from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
+from shop.orders.schemas import PlaceOrder
+from shop.orders.service.numbers import next_number
+from shop.outbox import service as outbox
+from shop.pricing.service import unit_price
+from shop.regions.service import attribute
+from shop.stock.service import holding
+
+PAYMENT_WINDOWS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelta(days=30)),)
+"""From which day on a prepaid order (先款后货) waits how long for its money; the last window that has begun counts."""
+
+
+class ApprovalRequired(Refusal):
+    """The order is above what this member may place alone; `allowed` is that limit in fen."""
+
+    code, status = "approval_required", 409
+    title, title_zh = "This order needs an approval.", "该订单需要审批。"
+
+
+class NotOrderable(Invalid):
+    """A line cannot be ordered as it stands; each is named with its reason and what is allowed."""
+
+    code, status = "not_orderable", 409
+    title, title_zh = "Some lines cannot be ordered as they are.", "部分商品暂不可按此订购。"
+
+
+@dataclass
+class Priced:
+    """A line on its way into the order."""
+
+    id: UUID
+    place: int
+    listing: Any
+    packs: int
+    unit_fen: int
+    freight_fen: int = 0
+
+    @property
+    def goods_fen(self) -> int:
+        return self.packs * self.unit_fen
+
+    @property
+    def grams(self) -> int:
+        return self.packs * int(self.listing.pack_grams)
+
+
+@dataclass
+class Part:
+    """What one cooperative will fill."""
+
+    cooperative_id: UUID
+    cooperative_name: str
+    id: UUID = field(default_factory=new_id)
+    lines: list[Priced] = field(default_factory=list)
+
+    @property
+    def goods_fen(self) -> int:
+        return sum(line.goods_fen for line in self.lines)
+
+    @property
+    def freight_fen(self) -> int:
+        return sum(line.freight_fen for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The order as it was placed, ready to be shown."""
+
+    id: UUID
+    number: str
+    wanted: PlaceOrder
+    parts: list[Part]
+    buckets: dict[str, str]
+    placed_at: datetime
+
+    @property
+    def goods_fen(self) -> int:
+        return sum(part.goods_fen for part in self.parts)
+
+    @property
+    def freight_fen(self) -> int:
+        return sum(part.freight_fen for part in self.parts)
+
+    @property
+    def total_fen(self) -> int:
+        return self.goods_fen + self.freight_fen
+
+
+LISTINGS = (
+    select(
+        Listing.id,
+        Listing.status,
+        Listing.revision,
+        Listing.product_id,
+        Listing.cooperative_id,
+        Listing.pack_name,
+        Listing.base_unit,
+        Listing.pack_base_quantity,
+        Listing.pack_grams,
+        Listing.min_packs,
+        Listing.step_packs,
+        Listing.max_packs,
+        Listing.tiers,
+        Listing.season_from,
+        Listing.season_to,
+        Listing.category,
+        Listing.storage,
+        Listing.origin_code,
+        Product.name,
+        Product.name_en,
+        Product.spec,
+        Product.grade,
+        Organisation.name.label("cooperative_name"),
+        Organisation.status.label("cooperative_status"),
+    )
+    .join(Product, Product.id == Listing.product_id)
+    .join(Organisation, Organisation.id == Listing.cooperative_id)
+)
+
+
+def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) -> Placed:
+    """Place the order and announce `order.placed`.
+
+    Refuses the whole with NotFound (address or budget unit of another), NotOrderable (a line's listing, season, minimum,
+    step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage.
+    """
+    unit, address = whose_and_where(session, actor, wanted)
+    today = business_day(now)
+    lines = price(session, wanted, today)
+    parts = by_cooperative(lines)
+    quote_freight(session, parts, to_code=address.division_code, on=today)
+    total = sum(part.goods_fen + part.freight_fen for part in parts)
+    if actor.order_limit_fen is None or total > actor.order_limit_fen:
+        raise ApprovalRequired(allowed=actor.order_limit_fen or 0, total_fen=total)
+    attributed = attribute(
+        session, funding_code=unit.funding_code, origins=[line.listing.origin_code for line in lines], on=today
+    )
+    if wanted.payment_terms == Terms.ON_TERMS:
+        ledger.reserve_credit(session, actor.organisation_id, total)
+    holding.hold(
+        session,
+        [
+            holding.Want(line.id, line.listing.id, actor.organisation_id, line.packs * line.listing.pack_base_quantity)
+            for line in lines
+        ],
+        now=now,
+    )
+    order_id = new_id()
+    shared = {
+        "funding_code": unit.funding_code,
+        "buyer_id": actor.organisation_id.hex,
+        "budget_unit_id": unit.id.hex,
+        "purpose": wanted.purpose,
+        "terms": wanted.payment_terms,
+        "order_id": order_id.hex,
+    }
+    dimensions = {
+        line.id: dimensions_of(line, part, attributed[line.listing.origin_code], shared)
+        for part in parts
+        for line in part.lines
+    }
+    number = next_number(session, actor.organisation_id, "PO", now.astimezone(BEIJING).year)
+    placed = Placed(order_id, number, wanted, parts, {code: found.bucket for code, found in attributed.items()}, now)
+    write(session, placed, actor, unit, address, dimensions, now)
+    outbox.announce(
+        session,
+        "order.placed",
+        now=now,
+        seen_by=[actor.organisation_id, *(part.cooperative_id for part in parts)],
+        order_id=order_id,
+        terms=wanted.payment_terms,
+    )
+    return placed
+
+
+def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder) -> tuple[Any, Any]:
+    """The budget unit and the address, both the buyer's own, in one statement."""
+    row = session.execute(
+        select(BudgetUnit.id, BudgetUnit.funding_code, Address.id, Address.division_code).where(
+            BudgetUnit.id == wanted.budget_unit_id,
+            BudgetUnit.organisation_id == actor.organisation_id,
+            Address.id == wanted.delivery_address_id,
+            Address.organisation_id == actor.organisation_id,
+        )
+    ).first()
+    if row is None:
+        raise NotFound("No such budget unit or delivery address of yours.")
+    return Unit(row[0], row[1]), Place(row[2], row[3])
+
+
+@dataclass(frozen=True)
+class Unit:
+    id: UUID
+    funding_code: str
+
+
+@dataclass(frozen=True)
+class Place:
+    id: UUID
+    division_code: str
+
+
+def in_season(first: int, last: int, month: int) -> bool:
+    """Whether a month lies in a season, which may run over the new year."""
+    return first <= month <= last if first <= last else month >= first or month <= last
+
+
+def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
+    """The lines with their listings and unit prices; every line that cannot be ordered is named, not the first."""
+    found = {
+        row.id: row
+        for row in session.execute(LISTINGS.where(Listing.id.in_([line.listing_id for line in wanted.lines])))
+    }
+    lines: list[Priced] = []
+    faults: list[dict[str, Any]] = []
+    seen: set[UUID] = set()
+
+    for place, line in enumerate(wanted.lines):
+        listing = found.get(line.listing_id)
+        pointer = f"/lines/{place}"
+
+        def no(name: str, code: str, detail: str, at: str = pointer, **facts: Any) -> None:
+            faults.append(fault(f"{at}/{name}", code, detail) | facts)
+
+        if listing is None or listing.status != ListingStatus.LISTED or listing.cooperative_status != "active":
+            no("listing_id", "not_listed", "this listing is not on sale")
+            continue
+        if line.listing_id in seen:
+            no("listing_id", "repeated", "this listing is on another line already")
+            continue
+        seen.add(line.listing_id)
+        if not in_season(listing.season_from, listing.season_to, today.month):
+            no("listing_id", "out_of_season", f"sold from month {listing.season_from} to {listing.season_to}")
+            continue
+        packs, step = line.quantity, listing.step_packs
+        if packs < listing.min_packs:
+            no("quantity", "below_minimum", f"at least {listing.min_packs} packs", allowed=listing.min_packs)
+        elif packs > listing.max_packs:
+            no("quantity", "above_maximum", f"at most {listing.max_packs} packs", allowed=listing.max_packs)
+        elif (packs - listing.min_packs) % step:
+            no("quantity", "off_step", f"in steps of {step} packs from {listing.min_packs}", allowed=step)
+        else:
+            lines.append(Priced(new_id(), place, listing, packs, unit_price(listing.tiers, packs)))
+    if faults:
+        raise NotOrderable(errors=faults)
+    return lines
+
+
+def by_cooperative(lines: Sequence[Priced]) -> list[Part]:
+    parts: dict[UUID, Part] = {}
+    for line in lines:
+        key = line.listing.cooperative_id
+        parts.setdefault(key, Part(key, line.listing.cooperative_name)).lines.append(line)
+    return list(parts.values())
+
+
+def quote_freight(session: Session, parts: Sequence[Part], *, to_code: str, on: date) -> None:
+    """One parcel per cooperative, origin province and temperature class; its freight dealt to the lines by weight."""
+    parcels: dict[tuple[UUID, str, str], list[Priced]] = {}
+    for part in parts:
+        for line in part.lines:
+            key = (part.cooperative_id, line.listing.origin_code[:2], line.listing.storage)
+            parcels.setdefault(key, []).append(line)
+    quotes = freight.quote(
+        session,
+        parcels=[
+            freight.Parcel(key, lines[0].listing.origin_code, key[2], sum(line.grams for line in lines))
+            for key, lines in parcels.items()
+        ],
+        to_code=to_code,
+        on=on,
+    )
+    for key, lines in parcels.items():
+        shares = split(quotes[key].fen, [line.grams for line in lines])
+        for line, share in zip(lines, shares, strict=True):
+            line.freight_fen = share
+
+
+def dimensions_of(line: Priced, part: Part, found: Any, shared: dict[str, str]) -> dict[str, Any]:
+    """What every fact of this line will carry, as of the placing; ids in hex."""
+    return shared | {
+        "scheme": found.scheme,
+        "bucket": str(found.bucket),
+        "pairing_id": found.pairing_id.hex if found.pairing_id else None,
+        "east_province": found.east_province,
+        "west_province": found.west_province,
+        "origin_code": line.listing.origin_code,
+        "cooperative_id": part.cooperative_id.hex,
+        "product_id": line.listing.product_id.hex,
+        "category": line.listing.category,
+        "supplier_order_id": part.id.hex,
+        "line_id": line.id.hex,
+    }
+
+
+def payment_window(on: date) -> timedelta:
+    return [window for begins, window in PAYMENT_WINDOWS if begins <= on][-1]
+
+
+def write(
+    session: Session,
+    placed: Placed,
+    actor: Actor,
+    unit: Unit,
+    address: Place,
+    dimensions: dict[UUID, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """The rows of the order, its parts, lines, history and `ordered` facts."""
+    wanted = placed.wanted
+    session.execute(
+        Order.__table__.insert(),  # type: ignore[attr-defined]
+        {
+            "id": placed.id,
+            "number": placed.number,
+            "buyer_id": actor.organisation_id,
+            "budget_unit_id": unit.id,
+            "address_id": address.id,
+            "delivery_code": address.division_code,
+            "purpose": wanted.purpose,
+            "terms": wanted.payment_terms,
+            "goods_fen": placed.goods_fen,
+            "freight_fen": placed.freight_fen,
+            "total_fen": placed.total_fen,
+            "placed_by": actor.user_id,
+            "placed_at": now,
+        },
+    )
+    pay_before = now + payment_window(business_day(now))
+    session.execute(
+        SupplierOrder.__table__.insert(),  # type: ignore[attr-defined]
+        [
+            {
+                "id": part.id,
+                "order_id": placed.id,
+                "buyer_id": actor.organisation_id,
+                "cooperative_id": part.cooperative_id,
+                "status": Status.PLACED,
+                "goods_fen": part.goods_fen,
+                "freight_fen": part.freight_fen,
+                "pay_before": pay_before,
+            }
+            for part in placed.parts
+        ],
+    )
+    session.execute(
+        OrderLine.__table__.insert(),  # type: ignore[attr-defined]
+        [
+            {
+                "id": line.id,
+                "supplier_order_id": part.id,
+                "listing_id": line.listing.id,
+                "listing_revision": line.listing.revision,
+                "product_id": line.listing.product_id,
+                "packs": line.packs,
+                "pack_base_quantity": line.listing.pack_base_quantity,
+                "pack_grams": line.listing.pack_grams,
+                "unit_fen": line.unit_fen,
+                "goods_fen": line.goods_fen,
+                "freight_fen": line.freight_fen,
+                "snapshot": {
+                    "name": line.listing.name,
+                    "name_en": line.listing.name_en,
+                    "spec": line.listing.spec,
+                    "grade": line.listing.grade,
+                    "pack_name": line.listing.pack_name,
+                    "cooperative": part.cooperative_name,
+                },
+                "dimensions": dimensions[line.id],
+            }
+            for part in placed.parts
+            for line in part.lines
+        ],
+    )
+    session.execute(
+        OrderHistory.__table__.insert(),  # type: ignore[attr-defined]
+        [
+            {
+                "id": new_id(),
+                "supplier_order_id": part.id,
+                "step": 1,
+                "was": None,
+                "status": Status.PLACED,
+                "by_user_id": actor.user_id,
+                "reason": None,
+                "at": now,
+            }
+            for part in placed.parts
+        ],
+    )
+    facts.record(
+        session,
+        Measure.ORDERED,
+        [
+            finished(dimensions[line.id])
+            | {
+                "source_id": line.id,
+                "goods_fen": line.goods_fen,
+                "freight_fen": line.freight_fen,
+                "packs": line.packs,
+                "grams": line.grams,
+            }
+            for part in placed.parts
+            for line in part.lines
+        ],
+        now=now,
+    )
+
+
+def finished(dimensions: dict[str, Any]) -> dict[str, Any]:
+    """A line's dimensions as a fact takes them: ids as ids."""
+    return {
+        name: UUID(hex=value) if name.endswith("_id") and value is not None else value
+        for name, value in dimensions.items()
+    }

@@ -1,0 +1,74 @@
+"""What is due: each sweep does one batch in its unit of work and says how much it did; it is called until that is 0."""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from shop.clock import business_now, machine_now
+from shop.http import idempotency
+from shop.logistics import service as logistics
+from shop.payments import service as payments
+from shop.reporting import rollup
+from shop.stock.service import offering
+
+
+def roll_up(session: Session) -> int:
+    """Add newly numbered facts to the rollup."""
+    return rollup.roll_up(session)
+
+
+def cancel_unpaid(session: Session) -> int:
+    """Cancel prepaid orders whose money did not come in time."""
+    return payments.cancel_unpaid(session, now=business_now(session))
+
+
+def move_shipments(session: Session) -> int:
+    """Let the simulated carrier report what is due."""
+    return logistics.move_shipments(session, now=business_now(session))
+
+
+def close_supply_windows(session: Session) -> int:
+    """Withdraw what was not sold when its window is over."""
+    return offering.close_windows(session, now=business_now(session))
+
+
+def ask_stripe() -> None:
+    """Ask the gateway about what it left open."""
+    payments.ask_gateway()
+
+
+ask_stripe.calls_out = True  # type: ignore[attr-defined]
+
+RETENTION = (
+    ("delivery", "status = 'done' AND done_at < clock_timestamp() - interval '30 days'"),
+    ("api_token", "expires_at < clock_timestamp() - interval '30 days'"),
+    ("login_failure", "at < clock_timestamp() - interval '1 day'"),
+)
+"""Written periods after which working rows are dropped; what proves something (events, facts, ledger) is never here."""
+
+
+def forget_old(session: Session) -> int:
+    """Drop working rows past their written period."""
+    dropped = idempotency.forget_old(session, now=machine_now(session))
+    for table, old in RETENTION:
+        dropped += session.execute(
+            text(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {old} LIMIT 10000)")  # noqa: S608
+        ).rowcount  # type: ignore[attr-defined]
+    return dropped
+
+
+def check() -> None:
+    """Prove the invariants and say so in the log; a finding is an error there, for the alarm."""
+    import structlog
+
+    from shop.db import checker_engine
+    from shop.reporting.checks import run_checks
+
+    with checker_engine().connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        findings = run_checks(connection)
+    log = structlog.get_logger()
+    for finding in findings:
+        log.error("invariant_broken", check=finding.name, rows=finding.rows, sample=finding.sample)
+    log.info("invariants_checked", broken=len(findings))
+
+
+check.calls_out = True  # type: ignore[attr-defined]
