@@ -1,7 +1,6 @@
 """The database server as the shop expects it: three roles, one database, two extensions."""
 
 import hashlib
-from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -22,13 +21,11 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def prepare_server(
-    admin_url: str, *, database: str = DATABASE, passwords: Mapping[str, str] | None = None, own: bool = False
-) -> None:
+def prepare_server(admin_url: str, *, database: str = DATABASE, secret: str | None = None, own: bool = False) -> None:
     """Make what is missing of roles, database and extensions; safe at every start and from many runs at once.
 
-    `admin_url` names a superuser, or a role that may create roles and databases. `passwords` (role → password) is for
-    servers reached over a network and is set only on roles made now. A server of our `own` also gets the extensions in
+    `admin_url` names a superuser, or a role that may create roles and databases. `secret` becomes the password
+    of the roles made now; a server reached over a network needs it. A server of our `own` also gets the extensions in
     template1, so that every database made later has them.
     """
     address = driver_url(admin_url)
@@ -36,8 +33,8 @@ def prepare_server(
         server.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
         for role, rights in ROLES.items():
             if not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
-                secret = sql.SQL(" PASSWORD {}").format(sql.Literal(passwords[role])) if passwords else sql.SQL("")
-                server.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)) + secret)
+                password = sql.SQL(" PASSWORD {}").format(sql.Literal(secret)) if secret else sql.SQL("")
+                server.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)) + password)
         server.execute("GRANT pg_read_all_data TO shop_checker")
         if own:
             _add_extensions(address, "template1")
@@ -56,13 +53,13 @@ def _add_extensions(address: str, database: str) -> None:
             inside.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension)))
 
 
-def addresses(admin_url: str, *, database: str, passwords: Mapping[str, str]) -> dict[str, str]:
+def addresses(admin_url: str, *, database: str, secret: str) -> dict[str, str]:
     """The SHOP_DATABASE_* settings of a prepared server, reached as `admin_url` reaches it."""
     parts = urlsplit(admin_url)
     place = parts.netloc.rpartition("@")[2]
 
     def of(role: str) -> str:
-        user = f"{role}:{quote(passwords[role], safe='')}"
+        user = f"{role}:{quote(secret, safe='')}"
         return parts._replace(scheme="postgresql+psycopg", netloc=f"{user}@{place}", path=f"/{database}").geturl()
 
     return {
@@ -72,6 +69,6 @@ def addresses(admin_url: str, *, database: str, passwords: Mapping[str, str]) ->
     }
 
 
-def passwords_for_tests(admin_url: str) -> dict[str, str]:
-    """Passwords of the roles on a server for tests: the same in every run, unknown without `admin_url`."""
-    return {role: hashlib.sha256(f"{role} {admin_url}".encode()).hexdigest()[:32] for role in ROLES}
+def secret_for_tests(admin_url: str) -> str:
+    """The password of the roles on a server for tests: the same in every run, unknown without `admin_url`."""
+    return hashlib.sha256(f"shop tests {driver_url(admin_url)}".encode()).hexdigest()[:32]

@@ -59,8 +59,8 @@ class EngineError(Exception):
 class Engine:
     """PostgreSQL and Valkey over one folder, which keeps the data from one start to the next.
 
-    `durable=False` is for tests: PostgreSQL then does not wait for the disk. `say` receives sentences about the rare
-    things that take time or that a person should know.
+    `durable=False` is for tests: PostgreSQL then does not wait for the disk, and a power cut may cost data (a kill does
+    not). `say` receives sentences about the rare things that take time or that a person should know.
     """
 
     def __init__(
@@ -265,32 +265,32 @@ class Engine:
             self._check_version()
             self._end_forgotten_postmaster()
         log = self.logs / "postgres.log"
-        written_before = log.stat().st_size if log.exists() else 0
         settings = dict(POSTGRESQL_SETTINGS, unix_socket_directories=os.fspath(self._sockets))
         if not self._durable:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         argv: list[str | Path] = [self._binaries / "postgres", "-D", self._data]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        deadline = time.monotonic() + START_LIMIT
+        deadline, patience = time.monotonic() + START_LIMIT, time.monotonic() + 10
         while True:
+            heard = _Listener(log)
             self._postgres = spawn(
                 argv, log=log, env=_bare_environment(), cwd=Path("/"), account=self._account, orphan_signal=SIGINT
             )
-            problem = self._wait_for_postgres(deadline)
-            if problem is None:
+            problem = self._wait_for_postgres(deadline, heard)
+            if problem is None or "shared memory block" not in heard.text() or time.monotonic() > patience:
                 break
-            text = _read_from(log, written_before)
-            if "shared memory block" in text and time.monotonic() < deadline - START_LIMIT + 10:
-                time.sleep(0.2)  # the last backends of a killed postmaster need a moment to notice
-                continue
-            reasons = [line.partition(":  ")[2] for line in text.splitlines() if "FATAL:" in line or "PANIC:" in line]
-            raise EngineError(
-                f"PostgreSQL does not start on {self._data}: {reasons[-1] if reasons else problem}. The data may be "
-                f"damaged; its own words are in {log}. To go on with an empty shop, move that folder away; to keep "
-                "what was in it, put a backup in its place (README, 'Back up and restore')."
-            )
-        prepare_server(self.admin_url, own=True)
+            time.sleep(0.2)  # the last backends of a killed postmaster need a moment to notice
+        if problem is None:
+            with contextlib.suppress(psycopg.Error):
+                prepare_server(self.admin_url, own=True)
+                return
+            problem = "it takes connections but cannot read its own tables"
+        raise EngineError(
+            f"PostgreSQL does not start on {self._data}: {heard.last_complaint() or problem}. The data may be damaged; "
+            f"its own words are in {log}. To go on with an empty shop, move that folder away; to keep what was in it, "
+            "put a backup in its place (README, 'Back up and restore')."
+        )
 
     def _initialise(self) -> None:
         if any(self._data.iterdir()):
@@ -350,25 +350,25 @@ class Engine:
         for trace in (note, self._sockets / ".s.PGSQL.5432.lock", self._sockets / ".s.PGSQL.5432"):
             trace.unlink(missing_ok=True)
 
-    def _wait_for_postgres(self, deadline: float) -> str | None:
+    def _wait_for_postgres(self, deadline: float, heard: "_Listener") -> str | None:
         """None as soon as PostgreSQL takes connections, else why it does not."""
-        told = time.monotonic()
+        pause, tell = 0.01, time.monotonic() + 5
         while time.monotonic() < deadline:
             assert self._postgres is not None
             if (code := self._postgres.poll()) is not None:
                 return f"it ended {how_it_ended(code)}"
             try:
                 psycopg.connect(driver_url(self.admin_url), connect_timeout=5).close()
-            except psycopg.OperationalError as error:
-                words = str(error)
-                if "FATAL" in words and "the database system is" not in words:  # ... starting up, in recovery mode
-                    return words.strip().splitlines()[-1]
+            except psycopg.OperationalError:
+                if heard.last_complaint() and "all server processes terminated" in heard.text():
+                    return "it falls over as often as it stands up"
             else:
                 return None
-            if time.monotonic() - told > 5:
-                told = time.monotonic()
+            if time.monotonic() > tell:
+                tell = time.monotonic() + 5
                 self._say("PostgreSQL is still getting ready; after a crash it first repeats what was not yet written.")
-            time.sleep(0.02)
+            pause = min(pause * 1.3, 0.5)
+            time.sleep(pause)
         return f"it took no connections within {START_LIMIT:g} s"
 
     def _database_url(self, role: str, database: str) -> str:
@@ -534,8 +534,21 @@ def _is_postmaster(pid: int, data: Path) -> bool:
     return True
 
 
-def _read_from(log: Path, start: int) -> str:
-    with contextlib.suppress(OSError), log.open("rb") as lines:
-        lines.seek(start if start <= log.stat().st_size else 0)
-        return lines.read()[-20_000:].decode(errors="replace")
-    return ""
+class _Listener:
+    """What a server writes to its log from now on."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._start = log.stat().st_size if log.exists() else 0
+
+    def text(self) -> str:
+        with contextlib.suppress(OSError), self._log.open("rb") as lines:
+            lines.seek(self._start if self._start <= self._log.stat().st_size else 0)  # else it was put aside
+            return lines.read()[-20_000:].decode(errors="replace")
+        return ""
+
+    def last_complaint(self) -> str:
+        """The last fatal line of PostgreSQL, but for those that only ask a client to wait; empty when there is none."""
+        lines = [line.partition(":  ") for line in self.text().splitlines()]
+        fatal = [words for head, _, words in lines if head.endswith(("FATAL", "PANIC"))]
+        return next((words for words in reversed(fatal) if not words.startswith("the database system is")), "")
