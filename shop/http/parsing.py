@@ -92,8 +92,8 @@ def fault(pointer: str, code: str, detail: str) -> dict[str, Any]:
 
 def step(pointer: str, key: str | int) -> str:
     """One step further down a JSON pointer, as RFC 6901 escapes it, with unprintable characters made visible."""
-    word = str(key).replace("~", "~0").replace("/", "~1")
-    return f"{pointer}/{word.encode('utf-8', 'backslashreplace').decode().replace(chr(0), '\\0')[:100]}"
+    word = str(key).replace("~", "~0").replace("/", "~1").replace("\x00", "\\0")
+    return f"{pointer}/{word.encode('utf-8', 'backslashreplace').decode()[:100]}"
 
 
 def text_fault(text: str) -> str | None:
