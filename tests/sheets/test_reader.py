@@ -199,6 +199,10 @@ def _bomb(size: int, unit: bytes, *, name: str = "xl/worksheets/sheet1.xml", bef
         archive.writestr(name, stream)
         packed_entry = archive.getinfo(name)
         packed_entry.compress_type = zipfile.ZIP_DEFLATED
+        if size < 2**30:  # a larger part is refused by its size, before anyone could compare the sum
+            packed_entry.CRC = zlib.crc32(b"<worksheet><sheetData>" + before)
+            for _ in range(size // len(block)):
+                packed_entry.CRC = zlib.crc32(block, packed_entry.CRC)
         packed_entry.file_size = size // len(block) * len(block) + len(before) + 22
     data = bytearray(target.getvalue())
     local = packed_entry.header_offset
