@@ -32,12 +32,14 @@ business_time = func.clock_timestamp() + offset
 
 def machine_now(session: Session) -> datetime:
     """The database's own clock, for leases, sessions and links."""
-    return session.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def business_now(session: Session) -> datetime:
     """The business time of this moment, in UTC."""
-    return session.execute(select(business_time)).scalar_one()
+    now: datetime = session.execute(select(business_time)).scalar_one()
+    return now
 
 
 def business_day(instant: datetime) -> date:

@@ -27,7 +27,7 @@ def run(event_id: UUID, consumer: str) -> bool:
 
     def work(session: Session, taken: outbox.Claim) -> None:
         structlog.contextvars.bind_contextvars(request_id=taken.request_id, event=taken.event_id.hex, consumer=consumer)
-        use_case(session, **arguments(use_case, taken))
+        use_case(session, **arguments(taken))
 
     try:
         if getattr(use_case, "calls_out", False):
@@ -43,7 +43,7 @@ def run(event_id: UUID, consumer: str) -> bool:
         structlog.contextvars.clear_contextvars()
 
 
-def arguments(use_case: Callable[..., None], taken: outbox.Claim) -> dict[str, Any]:
+def arguments(taken: outbox.Claim) -> dict[str, Any]:
     """The event's payload by keyword, ids as ids."""
     return {
         name: UUID(hex=value) if name.endswith("_id") and isinstance(value, str) and len(value) == 32 else value
@@ -57,7 +57,7 @@ def run_calling_out(event_id: UUID, consumer: str, use_case: Callable[..., Any])
     if taken is None:
         return False
     try:
-        use_case(taken, **arguments(use_case, taken))
+        use_case(taken, **arguments(taken))
     except outbox.Fenced:
         return False
     except Exception as error:

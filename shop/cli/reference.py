@@ -17,8 +17,8 @@ from shop.regions import importing
 
 def rows_of(package: str, name: str) -> list[dict[str, str]]:
     """The rows of a fact file that comes with the shop."""
-    with (files(package) / "facts" / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    text = (files(package) / "facts" / name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def load() -> Iterator[tuple[str, str]]:

@@ -27,4 +27,4 @@ def decode(question: str, cursor: str, kinds: tuple[type, ...]) -> list[Any]:
     small = all(-(2**63) <= part < 2**63 for part in place if type(part) is int)
     if version != VERSION or found != mark or not fits or not small:
         raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor")
-    return place
+    return list(place)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -17,6 +17,7 @@ from shop.db import Model
 from shop.errors import Invalid, Refusal
 
 KEPT = timedelta(days=30)
+HEADER = "/header/Idempotency-Key"
 
 
 class IdempotencyKey(Model):
@@ -54,43 +55,50 @@ class Kept:
     body: str
 
 
-def claim(session: Session, *, organisation_id: UUID, operation: str, key: str, body: bytes) -> Kept | None:
-    """Take the key for this transaction, or give back the answer it got before."""
-    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise KeyMissing(
-            "An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer="/header/Idempotency-Key"
+@dataclass(frozen=True)
+class Place:
+    """Whose key it is, for which operation."""
+
+    organisation_id: UUID
+    operation: str
+    key: str
+
+    def row(self) -> ColumnElement[bool]:
+        return and_(
+            IdempotencyKey.organisation_id == self.organisation_id,
+            IdempotencyKey.operation == self.operation,
+            IdempotencyKey.key == self.key,
         )
+
+
+def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
+    """Take the key for this transaction, or give back the answer it got before."""
+    if not (1 <= len(place.key) <= 255 and place.key.isascii() and place.key.isprintable()):
+        raise KeyMissing("An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer=HEADER)
     fingerprint = hashlib.sha256(body).digest()
-    own = {"organisation_id": organisation_id, "operation": operation, "key": key}
     taken = session.execute(
         insert(IdempotencyKey)
-        .values(**own, fingerprint=fingerprint)
+        .values(
+            organisation_id=place.organisation_id, operation=place.operation, key=place.key, fingerprint=fingerprint
+        )
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.key)
     ).first()
     if taken:
         return None
     row = session.execute(
-        select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.body).filter_by(**own)
+        select(IdempotencyKey.fingerprint, IdempotencyKey.status, IdempotencyKey.body).where(place.row())
     ).first()
     if row is None or row.status is None:
         raise InFlight
     if row.fingerprint != fingerprint:
-        raise KeyReused(pointer="/header/Idempotency-Key")
+        raise KeyReused(pointer=HEADER)
     return Kept(row.status, row.body or "")
 
 
-def keep(session: Session, *, organisation_id: UUID, operation: str, key: str, status: int, body: str) -> None:
+def keep(session: Session, place: Place, *, status: int, body: str) -> None:
     """Keep the answer beside its effect."""
-    session.execute(
-        update(IdempotencyKey)
-        .where(
-            IdempotencyKey.organisation_id == organisation_id,
-            IdempotencyKey.operation == operation,
-            IdempotencyKey.key == key,
-        )
-        .values(status=status, body=body)
-    )
+    session.execute(update(IdempotencyKey).where(place.row()).values(status=status, body=body))
 
 
 def forget_old(session: Session, *, now: datetime, limit: int = 10_000) -> int:

@@ -244,14 +244,14 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             raise idempotency.KeyMissing(pointer="/header/Idempotency-Key")
         if key is None or actor is None:
             return respond(operation, operation.view(**given))
-        own = {"organisation_id": actor.organisation_id, "operation": request.method + " " + request.path, "key": key}
-        before = idempotency.claim(session, body=data, **own)
+        place = idempotency.Place(actor.organisation_id, f"{request.method} {request.path}", key)
+        before = idempotency.claim(session, place, body=data)
         if before is not None:
             replay = Response(before.body, status=before.status, mimetype="application/json")
             replay.headers["Idempotent-Replayed"] = "true"
             return replay
         done = respond(operation, operation.view(**given))
-        idempotency.keep(session, status=done.status_code, body=done.get_data(as_text=True), **own)
+        idempotency.keep(session, place, status=done.status_code, body=done.get_data(as_text=True))
         return done
 
     return view

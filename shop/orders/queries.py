@@ -11,7 +11,7 @@ from shop.errors import NotFound
 from shop.orders.models import Order, OrderLine, SupplierOrder
 
 
-def visible_orders(actor: Actor) -> Select[tuple[Order]]:
+def visible_orders(actor: Actor) -> Select[Order]:
     """The group orders this actor may know of."""
     if actor.audience is Audience.BUYER:
         return select(Order).where(Order.buyer_id == actor.organisation_id)
@@ -20,7 +20,7 @@ def visible_orders(actor: Actor) -> Select[tuple[Order]]:
     return select(Order).where(false())
 
 
-def visible_to(actor: Actor) -> Select[tuple[SupplierOrder]]:
+def visible_to(actor: Actor) -> Select[SupplierOrder]:
     """The supplier orders this actor may know of; every read starts here."""
     if actor.audience is Audience.BUYER:
         return select(SupplierOrder).where(SupplierOrder.buyer_id == actor.organisation_id)

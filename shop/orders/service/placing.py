@@ -161,7 +161,7 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     attributed = attribute(
         session, funding_code=unit.funding_code, origins=[line.listing.origin_code for line in lines], on=today
     )
-    if wanted.payment_terms == Terms.ON_TERMS:
+    if wanted.payment_terms == Terms.ON_TERMS.value:
         ledger.reserve_credit(session, actor.organisation_id, total)
     holding.hold(
         session,

@@ -1,0 +1,65 @@
+"""A small client of the shop's own API, as any program of an institution would write one."""
+
+import json
+import threading
+from typing import Any
+
+import urllib3
+
+
+class Refused(Exception):
+    """The shop said no; `status` and the problem document say why."""
+
+    def __init__(self, method: str, path: str, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(f"{method} {path}: {status} {json.dumps(problem, ensure_ascii=False)[:500]}")
+        self.status = status
+        self.problem = problem
+
+
+class Client:
+    """Calls of one party: JSON in and out, its token on every call, a key on every call that changes something."""
+
+    tokens = threading.Lock()
+
+    def __init__(self, pool: urllib3.HTTPConnectionPool, token: str | None = None) -> None:
+        self._pool = pool
+        self._token = token
+
+    def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
+        """The answer's JSON; Refused for any no. A shop that is busy (503) is asked again a few times."""
+        headers = {"Accept-Language": "en"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if key:
+            headers["Idempotency-Key"] = key
+        data = None
+        if body is not None:
+            data = json.dumps(body, ensure_ascii=False).encode()
+            headers["Content-Type"] = "application/json"
+        for attempt in range(5):
+            answer = self._pool.request(
+                method, path, body=data, headers=headers, retries=urllib3.Retry(2, backoff_factor=0.3)
+            )
+            if answer.status != 503 or attempt == 4:
+                break
+        found = json.loads(answer.data) if answer.data else None
+        if answer.status >= 400:
+            raise Refused(method, path, answer.status, found or {})
+        return found
+
+    def get(self, path: str) -> Any:
+        return self.call("GET", path)
+
+    def post(self, path: str, body: Any = None, key: str | None = None) -> Any:
+        return self.call("POST", path, {} if body is None else body, key)
+
+    def log_in(self, email: str, password: str) -> "Client":
+        """The same shop as the party with this log-in."""
+        found = self.post("/v1/auth/token", {"email": email, "password": password})
+        return Client(self._pool, found["token"])
+
+
+def connect(url: str, *, threads: int) -> Client:
+    """A client of the shop at `url`, for so many threads."""
+    pool = urllib3.connectionpool.connection_from_url(url, maxsize=threads, block=False, timeout=urllib3.Timeout(30))
+    return Client(pool)
