@@ -67,6 +67,7 @@ UV_NAMES = {  # settings of pip → the environment variables under which uv kno
     "proxy": "ALL_PROXY",
     "timeout": "UV_HTTP_TIMEOUT",
 }
+UNREACHABLE = ("NewConnectionError", "ConnectTimeout", "NameResolutionError", "SSLError", "ProxyError", "Max retries")
 
 
 class Failure(Exception):
@@ -267,8 +268,10 @@ def fetch_uv(pip: list[str], scratch: Path) -> str:
     wanted.write_text(" ".join([UV, *(f"--hash=sha256:{digest}" for digest in UV_HASHES)]) + "\n")
     place, binary = scratch / "uv", scratch / "uv" / "bin" / "uv"
     only = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", os.fspath(wanted)]
-    failed = attempt([*pip, "install", "--no-cache-dir", "--target", os.fspath(place), *only], scratch, {})
-    return os.fspath(binary) if failed is None and binary.exists() else ""
+    output = attempt([*pip, "install", "--no-cache-dir", "--target", os.fspath(place), *only], scratch, {})
+    if output is not None and any(word in output for word in UNREACHABLE):
+        raise Failure(diagnosis(output))
+    return os.fspath(binary) if output is None and binary.exists() else ""
 
 
 def uv_variables(pip: list[str]) -> dict[str, str]:
@@ -321,9 +324,7 @@ def diagnosis(output: str) -> str:
         advice = "The disk is full: an installation takes 300 MB, with the test tools 500 MB."
     elif "DO NOT MATCH THE HASHES" in output:
         advice = "A package is not the one that was locked. Do not install it: ask whoever runs your package index."
-    elif any(
-        word in output for word in ("NewConnectionError", "ConnectTimeout", "SSLError", "ProxyError", "Max retries")
-    ):
+    elif any(word in output for word in UNREACHABLE):
         advice = (
             "The package index could not be reached. Check the network, or tell pip of your mirror, proxy or "
             "certificates: PIP_INDEX_URL, HTTPS_PROXY, PIP_CERT."

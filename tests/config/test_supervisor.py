@@ -123,10 +123,13 @@ SUPERVISED = """
 import sys
 from pathlib import Path
 from config.supervisor import Program, Supervisor
-with Supervisor(logs=Path(sys.argv[1])) as supervisor:
-    supervisor.start(Program("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"]))
-    print(supervisor.pid("sleeper"), flush=True)
-    supervisor.serve()
+try:
+    with Supervisor(logs=Path(sys.argv[1])) as supervisor:
+        supervisor.start(Program("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"]))
+        print(supervisor.pid("sleeper"), flush=True)
+        supervisor.serve()
+except KeyboardInterrupt:  # the signal came before serve()
+    pass
 print("all ended", flush=True)
 """
 
