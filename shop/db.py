@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Engine, MetaData, Text, create_engine
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from config.settings import settings

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from typing import Any
+from uuid import UUID
 
 from shop.errors import Invalid
 
@@ -28,3 +29,12 @@ def decode(question: str, cursor: str, kinds: tuple[type, ...]) -> list[Any]:
     if version != VERSION or found != mark or not fits or not small:
         raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor")
     return list(place)
+
+
+def decode_id(question: str, cursor: str) -> UUID:
+    """The id that a cursor of one id names."""
+    (word,) = decode(question, cursor, (str,))
+    try:
+        return UUID(hex=word)
+    except ValueError as error:
+        raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor") from error

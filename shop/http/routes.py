@@ -212,7 +212,23 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
     def view(**path: str) -> Response:
         limiting.count("address", request.remote_addr or "")
         data = request.get_data(cache=False) if operation.method != "GET" else b""
+        if needs_no_database:
+            return respond(operation, operation.view(**inputs(path, data)))
         return in_unit_of_work(lambda session: answer(session, path, data))
+
+    needs_no_database = operation.policy.public and operation.wants.isdisjoint({"session", "now"})
+
+    def inputs(path: dict[str, str], data: bytes) -> dict[str, Any]:
+        given: dict[str, Any] = {name: path_value(operation, name, value) for name, value in path.items()}
+        if operation.query is not None:
+            given["query"] = read_query(operation.query)
+        if operation.body is not None:
+            given["body"] = read_body(operation.body, data)
+        if "raw" in operation.wants:
+            given["raw"] = data
+        if "if_match" in operation.wants:
+            given["if_match"] = (request.headers.get("If-Match") or "").strip('"') or None
+        return given
 
     def answer(session: Session, path: dict[str, str], data: bytes) -> Response:
         actor, now = None, None
@@ -224,21 +240,13 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             structlog.contextvars.bind_contextvars(organisation=actor.organisation_id.hex)
             limiting.count("organisation", actor.organisation_id.hex)
             operation.policy.check(actor)
-        given: dict[str, Any] = {name: path_value(operation, name, value) for name, value in path.items()}
-        if operation.query is not None:
-            given["query"] = read_query(operation.query)
-        if operation.body is not None:
-            given["body"] = read_body(operation.body, data)
+        given = inputs(path, data)
         if "session" in operation.wants:
             given["session"] = session
         if "actor" in operation.wants:
             given["actor"] = actor
         if "now" in operation.wants:
             given["now"] = now or business_now(session)
-        if "raw" in operation.wants:
-            given["raw"] = data
-        if "if_match" in operation.wants:
-            given["if_match"] = (request.headers.get("If-Match") or "").strip('"') or None
         key = request.headers.get("Idempotency-Key") if operation.key != NO_KEY else None
         if key is None and operation.key == REQUIRED:
             raise idempotency.KeyMissing(pointer="/header/Idempotency-Key")

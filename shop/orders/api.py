@@ -1,7 +1,6 @@
 """Placing, reading and cancelling orders, for buyers."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -56,8 +55,7 @@ def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage
     """The institution's orders, newest first."""
     wanted = queries.visible_orders(actor).order_by(Order.id.desc()).limit(query.limit + 1)
     if query.cursor:
-        (after,) = cursors.decode("orders", query.cursor, (str,))
-        wanted = wanted.where(Order.id < UUID(hex=after))
+        wanted = wanted.where(Order.id < cursors.decode_id("orders", query.cursor))
     found = session.scalars(wanted).all()
     page = found[: query.limit]
     return OrderPage(

@@ -1,0 +1,23 @@
+"""Downloads by signed link."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import Field
+
+from shop.errors import NotFound
+from shop.files import service
+from shop.http.routes import PUBLIC, Raw, Routes
+
+routes = Routes("/v1", tag="Files")
+Token = Annotated[str, Field(min_length=10, max_length=1000)]
+
+
+@routes.get(
+    "/downloads/<token>", allow=PUBLIC, answers={200: "application/octet-stream application/pdf"}, refusals=(NotFound,)
+)
+def download(token: Token) -> Raw:
+    """The file behind a link that a job gave, always as an attachment."""
+    name, media_type, data = service.read(token)
+    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
+    return Raw(data, media_type, {"Content-Disposition": disposition, "Cache-Control": "private, no-store"})

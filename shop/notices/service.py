@@ -1,0 +1,100 @@
+"""Tell organisations what happened, on the page and by mail."""
+
+import re
+import smtplib
+import ssl
+from collections.abc import Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from config.settings import settings
+from shop.actor import Actor
+from shop.ids import new_id
+from shop.notices.models import Notice
+
+TEXTS = {
+    "order.placed": ("有新订单，请尽快确认接单。", "A new order is waiting for you to accept it."),
+    "supplier_order.accepted": ("供应商已接单。", "The cooperative has accepted your order."),
+    "supplier_order.shipped": ("订单已发货，可查看物流。", "Your order is on its way."),
+    "supplier_order.delivered": ("订单已送达，请验收。", "Your order has arrived; please inspect it."),
+    "supplier_order.cancelled": ("订单已取消。", "The order was cancelled."),
+}
+"""Which events are told, in Chinese and English."""
+
+MAILED = frozenset({"order.placed", "supplier_order.delivered", "supplier_order.cancelled"})
+
+
+def tell(
+    session: Session, *, organisations: Sequence[UUID], source_id: UUID, kind: str, subject_id: UUID, at: datetime
+) -> None:
+    """Tell these organisations of an event, once each."""
+    text, text_en = TEXTS[kind]
+    rows = [
+        {
+            "id": new_id(),
+            "organisation_id": organisation,
+            "source_id": source_id,
+            "kind": kind,
+            "subject_id": subject_id,
+            "text": text,
+            "text_en": text_en,
+            "at": at,
+        }
+        for organisation in sorted(set(organisations))
+    ]
+    if rows:
+        session.execute(insert(Notice).on_conflict_do_nothing(), rows)
+
+
+def mark_read(session: Session, actor: Actor, notice_ids: Sequence[UUID]) -> int:
+    """Mark notices of the actor's organisation as read; gives how many were not before."""
+    changed = session.scalars(
+        update(Notice)
+        .where(
+            Notice.id.in_(notice_ids),
+            Notice.organisation_id == actor.organisation_id,
+            Notice.read_at.is_(None),
+        )
+        .values(read_at=func.clock_timestamp())
+        .returning(Notice.id)
+    ).all()
+    return len(changed)
+
+
+def of_organisation(session: Session, actor: Actor, *, before: UUID | None, limit: int) -> Sequence[Notice]:
+    """The organisation's notices, newest first."""
+    wanted = select(Notice).where(Notice.organisation_id == actor.organisation_id)
+    if before:
+        wanted = wanted.where(Notice.id < before)
+    return session.scalars(wanted.order_by(Notice.id.desc()).limit(limit)).all()
+
+
+def mail(*, to: str, subject: str, body: str, message_id: str, at: datetime) -> None:
+    """Send one mail: by SMTP where it is set, else as a file in the folder of the embedded start.
+
+    `message_id` names the mail, so that a mail which is sent twice is one mail to a careful reader and one file here.
+    """
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = settings().mail_from, to, subject
+    message["Message-ID"] = f"<{message_id}@{settings().mail_from.rpartition('@')[2]}>"
+    message["Date"] = format_datetime(at)
+    message.set_content(body)
+    address = urlsplit(settings().smtp_url)
+    if not address.hostname:
+        folder = settings().var / "mail"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / (re.sub(r"[^\w.-]", "_", message_id) + ".eml")).write_bytes(message.as_bytes())
+        return
+    with smtplib.SMTP(address.hostname, address.port or 25, timeout=10) as server:
+        if address.scheme == "smtps" or address.username:
+            server.starttls(context=ssl.create_default_context())
+        if address.username:
+            server.login(unquote(address.username), unquote(address.password or ""))
+        server.send_message(message)
