@@ -15,11 +15,20 @@ import pytest
 from filelock import FileLock
 from sqlalchemy.engine import make_url
 
-OWNER = os.environ.get("SHOP_DATABASE_OWNER_URL", "postgresql+psycopg://postgres@127.0.0.1/postgres")
-APP = os.environ.get("SHOP_DATABASE_URL") or make_url(OWNER).set(username="shop_app").render_as_string(False)
-CHECKER = os.environ.get("SHOP_DATABASE_CHECKER_URL") or make_url(OWNER).set(username="shop_checker").render_as_string(
-    False
-)
+SERVER = {  # kept apart, because the settings of this process will name a test database instead of the server's own
+    "SHOP_TEST_SERVER_OWNER": os.environ.get("SHOP_DATABASE_OWNER_URL")
+    or "postgresql+psycopg://postgres@127.0.0.1/postgres",
+}
+for name, variable, role in (
+    ("SHOP_TEST_SERVER_APP", "SHOP_DATABASE_URL", "shop_app"),
+    ("SHOP_TEST_SERVER_CHECKER", "SHOP_DATABASE_CHECKER_URL", "shop_checker"),
+):
+    SERVER[name] = os.environ.get(variable) or (
+        make_url(SERVER["SHOP_TEST_SERVER_OWNER"]).set(username=role).render_as_string(hide_password=False)
+    )
+for name, address in SERVER.items():
+    os.environ.setdefault(name, address)  # the first process of a run sets them, its workers inherit them
+OWNER, APP, CHECKER = (os.environ[name] for name in SERVER)
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:8]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 TEMPLATE = f"shop_test_{RUN}_template"

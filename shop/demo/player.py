@@ -170,7 +170,7 @@ def list_goods(stage: Stage) -> None:
                 "pack_name": row["pack_name"],
                 "base_unit": row["base_unit"],
                 "pack_base_quantity": pack,
-                "pack_grams": pack if row["base_unit"] == "g" else pack * 60,
+                "pack_grams": int(row["pack_grams"]),
                 "min_packs": int(row["min_packs"]),
                 "step_packs": int(row["step_packs"]),
                 "max_packs": 20_000,
