@@ -48,7 +48,7 @@ RECORD = "installed.json"  # in the environment: for which Python it is and whic
 OLDEST = (3, 11)
 STARTED = time.monotonic()
 
-# uv installs in 3 s what takes pip 25. pip fetches it, checks its hash, and does the work itself wherever uv fails.
+# uv installs in 3 s what takes pip 20. pip fetches it, checks its hash, and does the work itself wherever uv fails.
 UV = "uv==0.13.9"
 UV_HASHES = (
     "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",  # Linux x86_64, glibc
@@ -238,7 +238,7 @@ def install(environment: Environment, lock: str) -> None:
                 return
             say("uv could not do it; pip does it instead, which takes up to a minute.")
         inside = ["--python", os.fspath(environment.python)] if environment.isolated else []
-        output = attempt([*pip, *inside, "install", "--no-cache-dir", *place, *locked], scratch, {})
+        output = attempt([*pip, *inside, "install", "--no-cache-dir", "--no-compile", *place, *locked], scratch, {})
         if output is not None:
             raise Failure(diagnosis(output))
         say("Installed.")

@@ -1,7 +1,15 @@
-"""The database server as the shop expects it: three roles, one database, two extensions."""
+"""The database server as the shop expects it: three roles, one database, two extensions.
+
+`python -m config.database` makes them on a server of production, with the user names, passwords and the database that
+SHOP_DATABASE_URL, SHOP_DATABASE_OWNER_URL and SHOP_DATABASE_CHECKER_URL name; SHOP_DATABASE_ADMIN_URL is the superuser
+who makes them and is needed for nothing else. It may be run again at any time, also to change a password.
+"""
 
 import hashlib
-from urllib.parse import quote, urlsplit
+import os
+import sys
+from collections.abc import Mapping
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -21,11 +29,13 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def prepare_server(admin_url: str, *, database: str = DATABASE, secret: str | None = None, own: bool = False) -> None:
+def prepare_server(
+    admin_url: str, *, database: str = DATABASE, passwords: Mapping[str, str] | None = None, own: bool = False
+) -> None:
     """Make what is missing of roles, database and extensions; safe at every start and from many runs at once.
 
-    `admin_url` names a superuser, or a role that may create roles and databases. `secret` becomes the password
-    of the roles made now; a server reached over a network needs it. A server of our `own` also gets the extensions in
+    `admin_url` names a superuser, or a role that may create roles and databases. `passwords` (role → password)
+    are set on the roles; a server reached over a network needs them. A server of our `own` also gets the extensions in
     template1, so that every database made later has them.
     """
     address = driver_url(admin_url)
@@ -33,8 +43,11 @@ def prepare_server(admin_url: str, *, database: str = DATABASE, secret: str | No
         server.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
         for role, rights in ROLES.items():
             if not server.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
-                password = sql.SQL(" PASSWORD {}").format(sql.Literal(secret)) if secret else sql.SQL("")
-                server.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)) + password)
+                server.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)))
+            if passwords:
+                # Hashed here, so that the password itself stands in no log of the server.
+                hashed = server.pgconn.encrypt_password(passwords[role].encode(), role.encode()).decode()
+                server.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(hashed)))
         server.execute("GRANT pg_read_all_data TO shop_checker")
         if own:
             _add_extensions(address, "template1")
@@ -72,3 +85,29 @@ def addresses(admin_url: str, *, database: str, secret: str) -> dict[str, str]:
 def secret_for_tests(admin_url: str) -> str:
     """The password of the roles on a server for tests: the same in every run, unknown without `admin_url`."""
     return hashlib.sha256(f"shop tests {driver_url(admin_url)}".encode()).hexdigest()[:32]
+
+
+def main() -> None:
+    """Prepare the server that the environment names."""
+    names = {
+        "shop_owner": "SHOP_DATABASE_OWNER_URL",
+        "shop_app": "SHOP_DATABASE_URL",
+        "shop_checker": "SHOP_DATABASE_CHECKER_URL",
+    }
+    missing = [name for name in ("SHOP_DATABASE_ADMIN_URL", *names.values()) if not os.environ.get(name)]
+    if missing:
+        sys.exit(f"Not set: {', '.join(missing)}.")
+    parts = {role: urlsplit(os.environ[name]) for role, name in names.items()}
+    for role, address in parts.items():
+        if address.username != role or not address.password:
+            sys.exit(f"{names[role]} must name the user {role} and a password.")
+    databases = {unquote(address.path.lstrip("/")) for address in parts.values()}
+    if len(databases) != 1:
+        sys.exit(f"The three addresses must name one database, not {', '.join(sorted(databases))}.")
+    passwords = {role: unquote(address.password or "") for role, address in parts.items()}
+    prepare_server(os.environ["SHOP_DATABASE_ADMIN_URL"], database=databases.pop(), passwords=passwords)
+    print(f"The roles {', '.join(ROLES)} and their database are there.")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

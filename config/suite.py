@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.database import addresses, prepare_server, secret_for_tests
+from config.database import ROLES, addresses, prepare_server, secret_for_tests
 from config.engine import Engine, EngineError
 
 FIXED_SEED = "1"  # the plain suite draws the same examples every day; the deep one others every time
@@ -40,7 +40,7 @@ def services() -> Iterator[dict[str, str]]:
     }
     if server := os.environ.get("SHOP_TEST_DATABASE_URL", ""):
         secret = secret_for_tests(server)
-        prepare_server(server, database="shop_tests", secret=secret)
+        prepare_server(server, database="shop_tests", passwords=dict.fromkeys(ROLES, secret))
         named |= addresses(server, database="shop_tests", secret=secret)
         named["PGPASSWORD"] = secret  # all three roles have it, so a test may change the role in an address
     with temporary_engine() as (engine, folder):
