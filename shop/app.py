@@ -38,6 +38,12 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
 }
 
+API_CSS = """
+body { font: 16px/1.5 system-ui, sans-serif }
+main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h2 { margin: 2rem 0 0 }
+"""
+
 
 def all_routes() -> list[Routes]:
     """The routes of every room, in the order of the rooms."""
@@ -127,8 +133,7 @@ def about_itself(app: Flask) -> None:
 
     @app.get("/static/api.css")
     def api_css() -> Response:
-        css = "body{font:16px/1.5 system-ui,sans-serif}main{max-width:60rem;margin:2rem auto;padding:0 1rem}h2{margin:2rem 0 0}"
-        return Response(css, mimetype="text/css")
+        return Response(API_CSS, mimetype="text/css")
 
 
 def readiness() -> dict[str, str]:

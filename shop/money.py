@@ -15,8 +15,8 @@ def half_up(numerator: int, denominator: int) -> int:
 def split(total: int, weights: Sequence[int]) -> list[int]:
     """Deal `total` out by `weights`, by largest remainder (the earlier place wins a tie).
 
-    The parts sum to the total exactly and each lies within one of its exact share. Weights that sum to zero share alike;
-    a negative weight is a mistake of the caller (ValueError).
+    The parts sum to the total exactly and each lies within one of its exact share. Weights that sum to zero share
+    alike; a negative weight is a mistake of the caller (ValueError).
     """
     if not weights:
         raise ValueError("nothing to split over")

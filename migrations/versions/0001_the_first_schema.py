@@ -768,6 +768,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_supplier_order_cooperative", "supplier_order", ["cooperative_id", "id"], unique=False)
     op.create_index(
+        "ix_supplier_order_cooperative_status", "supplier_order", ["cooperative_id", "status", "id"], unique=False
+    )
+    op.create_index(
         "ix_supplier_order_placed",
         "supplier_order",
         ["pay_before"],
@@ -815,6 +818,7 @@ def upgrade() -> None:
         sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("goods_fen", sa.BigInteger(), nullable=False),
         sa.Column("freight_fen", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["supplier_order_id"], ["supplier_order.id"], name=op.f("fk_acceptance_supplier_order_id")
         ),
@@ -913,6 +917,7 @@ def upgrade() -> None:
         "shipment",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("supplier_order_id", sa.Uuid(), nullable=False),
+        sa.Column("cooperative_id", sa.Uuid(), nullable=False),
         sa.Column("carrier", sa.Text(), nullable=False),
         sa.Column("waybill", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
@@ -923,13 +928,17 @@ def upgrade() -> None:
         sa.Column("delivered_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("plan", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("next_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name=op.f("ck_shipment_delivered")),
         sa.CheckConstraint("status IN ('in_transit', 'delivered')", name=op.f("ck_shipment_status")),
+        sa.ForeignKeyConstraint(["cooperative_id"], ["organisation.id"], name=op.f("fk_shipment_cooperative_id")),
         sa.ForeignKeyConstraint(
             ["supplier_order_id"], ["supplier_order.id"], name=op.f("fk_shipment_supplier_order_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_shipment")),
+        sa.UniqueConstraint(
+            "cooperative_id", "carrier", "waybill", name=op.f("uq_shipment_cooperative_id_carrier_waybill")
+        ),
         sa.UniqueConstraint("supplier_order_id", name=op.f("uq_shipment_supplier_order_id")),
-        sa.UniqueConstraint("waybill", name=op.f("uq_shipment_waybill")),
     )
     op.create_index(
         "ix_shipment_due",
@@ -972,6 +981,10 @@ def upgrade() -> None:
             postgresql.TIMESTAMP(timezone=True),
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
+        ),
+        sa.CheckConstraint(
+            "kind IN ('picked_up', 'at_hub', 'delayed', 'out_for_delivery', 'delivered')",
+            name=op.f("ck_tracking_event_kind"),
         ),
         sa.ForeignKeyConstraint(["shipment_id"], ["shipment.id"], name=op.f("fk_tracking_event_shipment_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tracking_event")),

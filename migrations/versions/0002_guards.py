@@ -1,8 +1,8 @@
 """guards: what the application's role may not do, and what no role may do by mistake
 
 Three roles: the owner migrates, `shop_app` serves and works, `shop_checker` reads everything. Append-only tables take no
-UPDATE, DELETE or TRUNCATE from anybody but a migration that drops the trigger first; a supplier order makes only the
-moves of the table of moves; the entries of a ledger transaction sum to zero when it commits.
+UPDATE, DELETE or TRUNCATE from anybody but a migration that drops the trigger first; a supplier order makes only
+the moves of the table of moves; the entries of a ledger transaction sum to zero when it commits.
 """
 
 from alembic import op
@@ -96,7 +96,7 @@ def upgrade() -> None:
         """
         CREATE FUNCTION entries_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF (SELECT COALESCE(sum(amount_fen), 0) FROM ledger_entry WHERE transaction_id = NEW.transaction_id) <> 0 THEN
+            IF (SELECT sum(amount_fen) FROM ledger_entry WHERE transaction_id = NEW.transaction_id) <> 0 THEN
                 RAISE EXCEPTION 'the entries of transaction % do not sum to zero', NEW.transaction_id
                     USING ERRCODE = 'check_violation';
             END IF;

@@ -1,1 +1,1 @@
-"""Who trades: organisations, their budget units, people, memberships, tokens. Owns log-in and the Actor of a request."""
+"""Who trades: organisations, budget units, people, memberships, tokens. Owns log-in and the Actor of a request."""

@@ -208,7 +208,7 @@ def register_user(
     order_limit_fen: int | None = None,
     regions: list[str] | None = None,
 ) -> User:
-    """A person with a membership of the organisation; Invalid when the roles are not of its kind or the e-mail is taken.
+    """A person with a membership; Invalid when the roles are not of the organisation's kind or the e-mail is taken.
 
     Give the password, or a hash of `hasher()` when many people share one (the demo).
     """

@@ -122,7 +122,9 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
              "--without-gossip", "--without-mingle", "--hostname", "worker@shop"],
             grace=40,
         ),
-        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(var / "beat.db"), "--pidfile", ""]),
+        Program(
+            "beat", [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(var / "beat.db"), "--pidfile", ""]
+        ),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A database that lives as long as a `with` block, migrated, on the server of the settings or on an engine of its own."""
+"""A migrated database for the length of a `with` block, on the server of the settings or on an engine of its own."""
 
 import os
 import tempfile

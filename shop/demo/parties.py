@@ -1,4 +1,4 @@
-"""The invented people of the demo: cooperatives, buyers, the platform's admins. All share the folder's demo password."""
+"""The invented people of the demo: cooperatives, buyers, the platform's admins. All share one demo password."""
 
 from datetime import datetime
 from typing import Any

@@ -96,9 +96,8 @@ def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
             today = BEGIN + STEP * step
             move_clock(today)
             play_step(stage, step, today)
-            say(
-                f"{today:%Y-%m-%d}: {stage.counts.get('orders', 0)} orders, {stage.counts.get('inspected', 0)} deliveries inspected"
-            )
+            placed, inspected = stage.counts.get("orders", 0), stage.counts.get("inspected", 0)
+            say(f"{today:%Y-%m-%d}: {placed} orders placed, {inspected} deliveries inspected")
         finish(stage)
     in_unit_of_work(mark_played)
     told = ", ".join(f"{number} {what}" for what, number in sorted(stage.counts.items()))
@@ -140,9 +139,11 @@ def set_up(url: str, password: str, pool: ThreadPoolExecutor) -> Stage:
 
 def tiers_of(row: dict[str, str]) -> list[dict[str, int]]:
     tiers = [{"min_packs": int(row["min_packs"]), "price_fen": int(row["price_fen"])}]
-    for name in ("tier2", "tier3"):
-        if row[f"{name}_min_packs"]:
-            tiers.append({"min_packs": int(row[f"{name}_min_packs"]), "price_fen": int(row[f"{name}_price_fen"])})
+    tiers += [
+        {"min_packs": int(row[f"{name}_min_packs"]), "price_fen": int(row[f"{name}_price_fen"])}
+        for name in ("tier2", "tier3")
+        if row[f"{name}_min_packs"]
+    ]
     return tiers
 
 
@@ -205,7 +206,7 @@ def play_step(stage: Stage, step: int, today: datetime) -> None:
     drafts = [draft for draft in (draw_order(stage, step, place, today) for place in range(ORDERS_A_STEP)) if draft]
     orders = stage.all(lambda draft: place_and_pay(stage, draft), drafts)
     stage.count("orders", len(orders))
-    inspect_arrivals(stage, step)
+    inspect_arrivals(stage)
     wait_for(stage, orders)
     if step % 6 == 2:
         first = orders[0]
@@ -214,8 +215,8 @@ def play_step(stage: Stage, step: int, today: datetime) -> None:
         )
         stage.count("cancelled")
         orders = orders[1:]
-    parts = [(order, part) for order in orders for part in order["supplier_orders"]]
-    stage.all(lambda item: fulfil(stage, step, today, *item), parts)
+    parts = [part for order in orders for part in order["supplier_orders"]]
+    stage.all(lambda part: fulfil(stage, today, part), parts)
     stage.open_orders += orders
 
 
@@ -303,7 +304,7 @@ def wait_for(stage: Stage, orders: list[dict[str, Any]]) -> None:
     polled("The confirmation of new orders", ask)
 
 
-def fulfil(stage: Stage, step: int, today: datetime, order: dict[str, Any], part: dict[str, Any]) -> None:
+def fulfil(stage: Stage, today: datetime, part: dict[str, Any]) -> None:
     """The cooperative's side: accept, bring the harvest in, pack, ship."""
     by_listing = {good["listing_id"]: good for good in stage.goods}
     first = by_listing[part["lines"][0]["listing_id"]]
@@ -328,7 +329,7 @@ def fulfil(stage: Stage, step: int, today: datetime, order: dict[str, Any], part
     stage.count("shipments")
 
 
-def inspect_arrivals(stage: Stage, step: int, *, last: bool = False) -> None:
+def inspect_arrivals(stage: Stage, *, last: bool = False) -> None:
     """Buyers inspect what was delivered: mostly all good, now and then a part rejected with its reason."""
     waiting = [(order, part) for order in stage.open_orders for part in order["supplier_orders"]]
     tries = 0
@@ -401,6 +402,6 @@ def finish(stage: Stage) -> None:
     """Let the last shipments arrive and be inspected."""
     for extra in range(1, 4):
         move_clock(BEGIN + STEP * STEPS + timedelta(days=12 * extra))
-        inspect_arrivals(stage, STEPS + extra, last=True)
+        inspect_arrivals(stage, last=True)
         if not stage.open_orders:
             return

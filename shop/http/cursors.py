@@ -18,7 +18,7 @@ def encode(question: str, place: list[Any]) -> str:
 
 
 def decode(question: str, cursor: str, kinds: tuple[type, ...]) -> list[Any]:
-    """The place that a cursor names, its parts of the given kinds; Invalid for one that is not ours or of another list."""
+    """The place that a cursor names, its parts of the given kinds; Invalid for one of another list or not ours."""
     mark = hashlib.blake2b(question.encode(), digest_size=6).hexdigest()
     try:
         version, found, *place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))

@@ -25,7 +25,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """An RFC 9457 problem: a stable `code`, a title in the caller's language and, beside them, the facts of the case."""
+    """An RFC 9457 problem: a stable `code`, a title in the caller's language and the facts of the case."""
 
     model_config = ConfigDict(extra="allow")
 

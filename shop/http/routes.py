@@ -60,7 +60,7 @@ class Out(BaseModel):
 
 @dataclass(frozen=True)
 class Policy:
-    """Who may call a route. `public` asks for nobody; otherwise the audience, and one of the roles when any are named."""
+    """Who may call a route. `public` asks for nobody; else the audience, and one of the roles when any are named."""
 
     public: bool = False
     audiences: frozenset[Audience] = frozenset()

@@ -19,19 +19,29 @@ class TrackingKind(StrEnum):
     DELIVERED = "delivered"
 
 
+KINDS = ", ".join(f"'{kind}'" for kind in TrackingKind)
+
+
 class Shipment(Model):
-    """What one cooperative sent for one supplier order. `plan` is what the simulated carrier will report, and when."""
+    """What one cooperative sent for one supplier order.
+
+    `plan` is what the simulated carrier will report, `[{ref, kind, place, note, at}, …]`, and `next_at` when it has
+    something to say next; both are empty for a carrier that reports by itself.
+    """
 
     __tablename__ = "shipment"
     __table_args__ = (
         CheckConstraint("status IN ('in_transit', 'delivered')", name="status"),
+        CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered"),
+        UniqueConstraint("cooperative_id", "carrier", "waybill"),
         Index("ix_shipment_due", "next_at", postgresql_where=text("status = 'in_transit' AND next_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = id_column()
     supplier_order_id: Mapped[UUID] = mapped_column(ForeignKey("supplier_order.id"), unique=True)
+    cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     carrier: Mapped[str]
-    waybill: Mapped[str] = mapped_column(unique=True)
+    waybill: Mapped[str]
     status: Mapped[str] = mapped_column(default="in_transit")
     grams: Mapped[int]
     freight_fen: Mapped[int]
@@ -46,7 +56,10 @@ class TrackingEvent(Model):
     """One word of a carrier; append-only, once per carrier's own number."""
 
     __tablename__ = "tracking_event"
-    __table_args__ = (UniqueConstraint("shipment_id", "carrier_ref"),)
+    __table_args__ = (
+        UniqueConstraint("shipment_id", "carrier_ref"),
+        CheckConstraint(f"kind IN ({KINDS})", name="kind"),
+    )
 
     id: Mapped[UUID] = id_column()
     shipment_id: Mapped[UUID] = mapped_column(ForeignKey("shipment.id"))

@@ -44,7 +44,7 @@ LIFE = list(Status)
 def place_order(session: Session, actor: Actor, now: datetime, body: PlaceOrder) -> OrderOut:
     """Order from any number of cooperatives at once.
 
-    The answer shows the split: one supplier order per cooperative, with freight and the bucket that each line counts in.
+    The answer shows the split: one supplier order per cooperative, with freight and the bucket each line counts in.
     Everything is held, or nothing.
     """
     return placed_out(placing.place(session, actor=actor, wanted=body, now=now))

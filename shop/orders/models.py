@@ -101,13 +101,14 @@ class Order(Model):
 
 
 class SupplierOrder(Model):
-    """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps too."""
+    """The part of an order that one cooperative fills; it moves only by the table of moves, as the database sees too."""
 
     __tablename__ = "supplier_order"
     __table_args__ = (
         CheckConstraint(f"status IN ({STATUSES})", name="status"),
         UniqueConstraint("order_id", "cooperative_id"),
         Index("ix_supplier_order_cooperative", "cooperative_id", "id"),
+        Index("ix_supplier_order_cooperative_status", "cooperative_id", "status", "id"),
         Index("ix_supplier_order_placed", "pay_before", postgresql_where=text("status = 'placed'")),
     )
 
@@ -176,6 +177,7 @@ class Acceptance(Model):
     at: Mapped[datetime]
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
+    note: Mapped[str | None]
 
 
 class AcceptanceLine(Model):

@@ -107,7 +107,7 @@ def fan_out(session: Session, numbered: Sequence[tuple[UUID, int]], subscription
 
 
 def due(session: Session, *, limit: int = 500) -> Sequence[tuple[UUID, str]]:
-    """Deliveries whose bell is to be rung now, however long ago they fell due; each is rung again if nobody takes it."""
+    """Deliveries whose bell is to be rung now, however long they have been due; rung again if nobody takes them."""
     chosen = (
         select(Delivery.event_id, Delivery.consumer)
         .where(Delivery.status.in_(OPEN), Delivery.due_at <= func.clock_timestamp())
@@ -166,7 +166,7 @@ def claim(event_id: UUID, consumer: str, *, lease: timedelta = LEASE, attempts: 
 
 @contextmanager
 def working(taken: Claim) -> Iterator[Session]:
-    """A unit of work under a claim: refused (Fenced) unless the claim is still ours, and nobody else works meanwhile."""
+    """A unit of work under a claim: Fenced unless the claim is still ours; nobody else works on it meanwhile."""
     with unit_of_work() as session:
         ours = session.execute(
             select(Delivery.token)

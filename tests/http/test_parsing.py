@@ -62,8 +62,9 @@ def test_nesting_up_to_the_limit_is_read() -> None:
     assert parse_object(b'{"a":' + b"[" * depth + b"]" * depth + b"}")
 
 
+words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(st.characters(codec="utf-8", exclude_characters="\x00")),
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | words,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4),
     max_leaves=20,
 )
@@ -81,6 +82,7 @@ def test_what_json_writes_of_plain_values_is_read_back(tree: dict[str, object]) 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_never_an_error(data: bytes) -> None:
     try:
-        assert isinstance(parse_object(data), dict)
+        found: object = parse_object(data)
     except Refusal as refused:
-        assert refused.status in (400, 422)
+        found = refused.status
+    assert isinstance(found, dict) or found in (400, 422)

@@ -1,6 +1,5 @@
 """Routes: who, what, once."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -74,11 +73,11 @@ def who(session: Session) -> tuple[Actor, datetime] | None:
 
 
 @pytest.fixture
-def client(committed: str) -> Iterator[FlaskClient]:
+def client(committed: str) -> FlaskClient:
     app = Flask("t")
     mount(app, routes, who)
     problems.install(app)
-    yield app.test_client()
+    return app.test_client()
 
 
 def post(client: FlaskClient, body: Any, key: str | None = "k1", auth: str = "one") -> Any:

@@ -40,9 +40,12 @@ def test_an_event_that_is_undone_is_never_numbered() -> None:
     class Undo(Exception):
         pass
 
-    with pytest.raises(Undo), unit_of_work() as session:
+    def announce_and_fail(session: Session) -> None:
         outbox.announce(session, "order.placed", now=NOW)
         raise Undo
+
+    with pytest.raises(Undo):
+        in_unit_of_work(announce_and_fail)
     assert numbered() == []
 
 

@@ -129,7 +129,7 @@ def test_shipping_moves_what_is_bound_once(session: Session) -> None:
 @pytest.mark.usefixtures("committed")
 def test_sixty_buyers_at_once_after_seven_units_take_exactly_seven() -> None:
     with unit_of_work() as session:
-        listing, supplies = goods(session, 3, 4)
+        listing, _ = goods(session, 3, 4)
     gate = Barrier(12)
 
     def buy(place: int) -> bool:

@@ -147,8 +147,8 @@ LISTINGS = (
 def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) -> Placed:
     """Place the order and announce `order.placed`.
 
-    Refuses the whole with NotFound (address or budget unit of another), NotOrderable (a line's listing, season, minimum,
-    step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage.
+    Refuses the whole with NotFound (address or budget unit of another), NotOrderable (a line's listing, season,
+    minimum, step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage.
     """
     unit, address = whose_and_where(session, actor, wanted)
     today = business_day(now)
