@@ -101,7 +101,7 @@ class Order(Model):
 
 
 class SupplierOrder(Model):
-    """The part of an order that one cooperative fills; it moves only by the table of moves, as the database sees too."""
+    """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps."""
 
     __tablename__ = "supplier_order"
     __table_args__ = (
