@@ -1,1 +1,1 @@
-"""The produce exchange: a folder per capability, each importing only what stands below it (README, "How it is built")."""
+"""The produce exchange: a folder per capability, importing only what stands below it (README, "How it is built")."""

@@ -1,6 +1,6 @@
 """guards: what the application's role may not do, and what no role may do by mistake
 
-Three roles: the owner migrates, `shop_app` serves and works, `shop_checker` reads everything. Append-only tables take no
+Three roles: the owner migrates, `shop_app` serves and works, `shop_checker` reads all. Append-only tables take no
 UPDATE, DELETE or TRUNCATE from anybody but a migration that drops the trigger first; a supplier order makes only
 the moves of the table of moves; the entries of a ledger transaction sum to zero when it commits.
 """

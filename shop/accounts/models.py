@@ -39,7 +39,7 @@ AUDIENCE = {
 
 
 class Organisation(Model):
-    """A party. `uscc`: its unified social credit code; a canteen without one hangs below an organisation that has it."""
+    """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it."""
 
     __tablename__ = "organisation"
     __table_args__ = (

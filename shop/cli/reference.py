@@ -3,34 +3,28 @@
 import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Organisation
 from shop.db import in_unit_of_work
+from shop.factfile import rows
 from shop.freight import service as freight
 from shop.ledger.service import PLATFORM_ID
 from shop.regions import importing
 
 
-def rows_of(package: str, name: str) -> list[dict[str, str]]:
-    """The rows of a fact file that comes with the shop."""
-    text = (files(package) / "facts" / name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
 def load() -> Iterator[tuple[str, str]]:
     """Load everything, each part in a transaction of its own; again changes nothing. Gives what was done."""
     yield "platform", in_unit_of_work(load_platform)
-    divisions = rows_of("shop.regions", "divisions.csv")
+    divisions = rows("shop.regions", "divisions.csv")
     yield "divisions", in_unit_of_work(lambda session: str(importing.load_divisions(session, divisions)))
-    pairings, members = rows_of("shop.regions", "pairings.csv"), rows_of("shop.regions", "pairing_members.csv")
+    pairings, members = rows("shop.regions", "pairings.csv"), rows("shop.regions", "pairing_members.csv")
     yield "pairings", in_unit_of_work(lambda session: str(importing.load_pairings(session, pairings, members)))
-    lists = rows_of("shop.regions", "eligibility.csv")
+    lists = rows("shop.regions", "eligibility.csv")
     yield "eligibility", in_unit_of_work(lambda session: str(importing.load_eligibility(session, lists)))
-    hubs, lanes = rows_of("shop.demo", "hubs.csv"), rows_of("shop.demo", "lanes.csv")
+    hubs, lanes = rows("shop.demo", "hubs.csv"), rows("shop.demo", "lanes.csv")
     yield "hubs", in_unit_of_work(lambda session: str(freight.load_hubs(session, hubs)))
     yield "lanes", in_unit_of_work(lambda session: str(freight.load_lanes(session, lanes)))
 

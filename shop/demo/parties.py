@@ -12,7 +12,7 @@ from shop.accounts.models import Kind, Organisation, User
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
-from shop.demo.facts import rows
+from shop.factfile import rows
 from shop.ledger import service as ledger
 from shop.ledger.service import PLATFORM_ID
 
@@ -28,7 +28,7 @@ ADMINS = (
 def make(password: str) -> list[dict[str, Any]]:
     """Register everybody, once; gives one log-in per role to show, `{role, email, password}` each."""
     in_unit_of_work(lambda session: register_all(session, password))
-    buyers, cooperatives = rows("buyers.csv"), rows("cooperatives.csv")
+    buyers, cooperatives = rows("shop.demo", "buyers.csv"), rows("shop.demo", "cooperatives.csv")
     on_terms = next(row for row in buyers if row["pays"] == "on_terms")
     prepaid = next(row for row in buyers if row["pays"] == "prepaid")
     shown = [
@@ -54,7 +54,7 @@ def register_all(session: Session, password: str) -> None:
         accounts.register_user(
             session, organisation=platform, email=email, name=f"（演示）{role}", password_hash=hashed, roles=list(roles)
         )
-    for row in rows("cooperatives.csv"):
+    for row in rows("shop.demo", "cooperatives.csv"):
         made = register_one(session, row, row["county_code"], None, now)
         accounts.register_user(
             session,
@@ -65,7 +65,7 @@ def register_all(session: Session, password: str) -> None:
             roles=sorted(COOPERATIVE_ROLES),
         )
     known: dict[str, UUID] = {}
-    waiting = rows("buyers.csv")
+    waiting = rows("shop.demo", "buyers.csv")
     while waiting:
         later = []
         for row in waiting:

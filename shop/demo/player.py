@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from shop import clock
 from shop.db import in_unit_of_work
 from shop.demo.client import Client, Refused, connect
-from shop.demo.facts import rows
 from shop.demo.parties import ADMINS, email_of
+from shop.factfile import rows
 from shop.orders.service.placing import in_season
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
@@ -57,11 +57,29 @@ class Stage:
     dice: random.Random
     pool: ThreadPoolExecutor
     operator: Client
-    cooperatives: dict[str, Party]
+    enter: Callable[[dict[str, str]], Party]
+    sellers: dict[str, dict[str, str]]
     buyers: list[Party]
     goods: list[dict[str, Any]] = field(default_factory=list)
     open_orders: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    entered: dict[str, Client] = field(default_factory=dict)
+    partners: list[dict[str, str]] = field(default_factory=list)
+
+    def seller(self, code: str) -> Client:
+        """The client of a cooperative, logged in when it is first needed."""
+        if code not in self.entered:
+            self.entered[code] = self.enter(self.sellers[code]).client
+        return self.entered[code]
+
+    def paired_with(self, buyer: Party, today: datetime) -> set[str]:
+        """The western provinces that the province of a buyer's budget is paired with on a day."""
+        east, day = buyer.row["funding_code"][:2], f"{today:%Y-%m-%d}"
+        return {
+            row["west_code"][:2]
+            for row in self.partners
+            if row["east_code"][:2] == east and row["valid_from"] <= day < (row["valid_to"] or "9999")
+        }
 
     def count(self, what: str, by: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + by
@@ -88,7 +106,7 @@ def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
     began = time.monotonic()
     with ThreadPoolExecutor(THREADS) as pool:
         stage = set_up(url, logins[0]["password"], pool)
-        say(f"{len(stage.cooperatives)} cooperatives and {len(stage.buyers)} buyers are logged in.")
+        say(f"{len(stage.buyers)} buyers are logged in; {len(stage.sellers)} cooperatives list their goods.")
         move_clock(BEGIN)
         list_goods(stage)
         say(f"{len(stage.goods)} products of western counties are listed and reviewed.")
@@ -125,15 +143,15 @@ def set_up(url: str, password: str, pool: ThreadPoolExecutor) -> Stage:
         client = anyone.log_in(email_of(row), password)
         return Party(row, client, client.get("/v1/me"))
 
-    cooperatives = [pool.submit(enter, row) for row in rows("cooperatives.csv")]
-    buyers = [pool.submit(enter, row) for row in rows("buyers.csv")]
     return Stage(
-        url,
-        random.Random(SEED),  # noqa: S311 - a play, not a secret
-        pool,
-        anyone.log_in(ADMINS[0][1], password),
-        {found.row["code"]: found for found in (future.result() for future in cooperatives)},
-        [future.result() for future in buyers],
+        url=url,
+        dice=random.Random(SEED),  # noqa: S311 - a play, not a secret
+        pool=pool,
+        operator=anyone.log_in(ADMINS[0][1], password),
+        enter=enter,
+        sellers={row["code"]: row for row in rows("shop.demo", "cooperatives.csv")},
+        buyers=list(pool.map(enter, rows("shop.demo", "buyers.csv"))),
+        partners=rows("shop.regions", "pairings.csv"),
     )
 
 
@@ -151,7 +169,7 @@ def list_goods(stage: Stage) -> None:
     """Every cooperative lists its products, the operator reviews them, supply for the year is offered."""
 
     def list_one(row: dict[str, str]) -> dict[str, Any]:
-        seller = stage.cooperatives[row["cooperative"]].client
+        seller = stage.seller(row["cooperative"])
         key = f"demo-{row['code']}-{row['cooperative']}"
         pack = int(row["pack_base_quantity"])
         listing = seller.post(
@@ -198,7 +216,7 @@ def list_goods(stage: Stage) -> None:
         )
         return row | {"listing_id": listing["id"], "province": row["county_code"][:2] + "0000"}
 
-    stage.goods = stage.all(list_one, rows("products.csv"))
+    stage.goods = stage.all(list_one, rows("shop.demo", "products.csv"))
 
 
 def play_step(stage: Stage, step: int, today: datetime) -> None:
@@ -229,7 +247,11 @@ def draw_order(stage: Stage, step: int, place: int, today: datetime) -> dict[str
         for good in stage.goods
         if in_season(int(good["season_from_month"]), int(good["season_to_month"]), today.month)
     ]
+    paired = stage.paired_with(buyer, today)
+    near = sorted({good["cooperative"] for good in season if good["county_code"][:2] in paired})
     sellers = dice.sample(sorted({good["cooperative"] for good in season}), k=dice.randint(1, 3))
+    if near:  # most of what is bought follows the pairing
+        sellers = sorted({dice.choice(near) if dice.random() < 0.75 else seller for seller in sellers})
     lines, worth = [], 0
     for seller in sellers:
         offered = [good for good in season if good["cooperative"] == seller]
@@ -308,7 +330,7 @@ def fulfil(stage: Stage, today: datetime, part: dict[str, Any]) -> None:
     """The cooperative's side: accept, bring the harvest in, pack, ship."""
     by_listing = {good["listing_id"]: good for good in stage.goods}
     first = by_listing[part["lines"][0]["listing_id"]]
-    seller = stage.cooperatives[first["cooperative"]].client
+    seller = stage.seller(first["cooperative"])
     path, key = f"/v1/cooperative/supplier-orders/{part['id']}", f"demo-{part['id']}"
     seller.post(f"{path}/accept", key=f"{key}-accept")
     for line in part["lines"]:

@@ -40,7 +40,7 @@ def document(operations: Iterable[Operation], *, version: str) -> dict[str, Any]
         "info": {
             "title": "东西部协作消费协作购销平台 Produce exchange API",
             "version": version,
-            "description": "Money is integer fen; quantity is packs of a listing or integer base units; instants are RFC 3339.",
+            "description": "Money is integer fen, quantity packs of a listing or base units, instants RFC 3339.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,

@@ -13,7 +13,7 @@ from shop.db import Model, id_column
 
 
 class Event(Model):
-    """One announcement. `seen_by`: the organisations that may read it in the feed; `posted_no` is null until numbered."""
+    """One announcement. `seen_by`: the organisations that may read it in the feed; `posted_no`: null until numbered."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -43,7 +43,7 @@ OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENT, DeliveryStatus.CLAIMED)
 
 
 class Delivery(Model):
-    """One event for one consumer. `due_at` (machine time): when the bell is rung again; a claim sets it to its lease."""
+    """One event for one consumer. `due_at` (machine time): when the bell rings again; a claim sets it to its lease."""
 
     __tablename__ = "delivery"
     __table_args__ = (

@@ -16,6 +16,9 @@ ROUNDS = 3
 LISTINGS = 60
 
 
+# ruff: noqa: E501 - statements are easier to read beside each other
+
+
 def sql_script() -> str:
     """The logged writes of one order, set-based: what any program must at least write for the same promises."""
     return """
