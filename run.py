@@ -45,7 +45,6 @@ NEED_TOOLS = ("test", "lint", "bench")
 ROOT = Path(__file__).resolve().parent
 RUN_LOCK, TOOLS_LOCK = "requirements.lock", "requirements-test.lock"  # the second holds all of the first
 RECORD = "installed.json"  # in the environment: for which Python it is and which locks it holds
-OLDEST = (3, 11)
 STARTED = time.monotonic()
 
 # uv installs in 3 s what takes pip 20. pip fetches it, checks its hash, and does the work itself wherever uv fails.
@@ -55,7 +54,6 @@ UV_HASHES = (
     "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",  # Linux aarch64, glibc and musl
     "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",  # Linux aarch64, glibc 2.28
     "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",  # macOS arm64
-    "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",  # macOS x86_64
 )
 UV_NAMES = {  # settings of pip → the environment variables under which uv knows them
     "index-url": "UV_DEFAULT_INDEX",
@@ -83,14 +81,13 @@ def main(arguments: list[str]) -> None:
     if arguments and arguments[0] in ("-h", "--help", "help"):
         print(__doc__)
         return
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("up", [])
+    named = bool(arguments) and not arguments[0].startswith("-")
+    verb, rest = (arguments[0], arguments[1:]) if named else ("up", arguments)
     if verb not in COMMANDS:
-        raise Failure(
-            f"There is no {verb!r} here. The verbs are {', '.join(COMMANDS)}; `python3 run.py --help` says more."
-        )
+        raise Failure(f"There is no {verb!r}. The verbs are {', '.join(COMMANDS)}; `python3 run.py --help` says more.")
     if sys.platform == "win32":
         raise Failure("Windows is not supported directly: run this inside WSL, or use the Dockerfile.")
-    if verb == "up" and not rest:
+    if verb == "up" and "--help" not in rest:
         check_port()
     with one_at_a_time():
         environment = ready_environment(TOOLS_LOCK if verb in NEED_TOOLS else RUN_LOCK)
@@ -132,15 +129,17 @@ class Environment:
 
     def variables(self) -> dict[str, str]:
         """The environment variables of what runs in it."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
         path = {} if self.isolated else {"PYTHONPATH": os.fspath(self.folder)}
-        return {**os.environ, "PYTHONNOUSERSITE": "1", **path}
+        return {**kept, "PYTHONNOUSERSITE": "1", **path}
 
     def python_version(self) -> str:
         """Such as 3.11; empty when its Python is gone or broken."""
-        with contextlib.suppress(OSError):
-            code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        try:
             return subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
-        return ""
+        except OSError:
+            return ""
 
     def record(self) -> dict[str, Any] | None:
         """What was noted of it; None when there is no such environment."""
@@ -191,7 +190,7 @@ def make_environment() -> Environment:
         import venv
 
         venv.EnvBuilder(with_pip=False, symlinks=True).create(VENV.folder)
-    except (ImportError, OSError, SystemExit, subprocess.CalledProcessError) as error:
+    except (ImportError, OSError, SystemExit) as error:
         say(f"This Python makes no venv ({type(error).__name__}: {error}); the packages go to .deps instead.")
         shutil.rmtree(VENV.folder)
         PLAIN.folder.mkdir(exist_ok=True)
@@ -227,20 +226,18 @@ def install(environment: Environment, lock: str) -> None:
     scratch = environment.folder / "installing"
     scratch.mkdir(exist_ok=True)
     pip = find_pip(environment)
-    locked = ["--require-hashes", "--only-binary", ":all:", "-r", os.fspath(ROOT / lock)]
-    place = [] if environment.isolated else ["--target", os.fspath(environment.folder)]
+    python = ["--python", os.fspath(environment.python)]
+    what = ["--require-hashes", "--only-binary", ":all:", "-r", os.fspath(ROOT / lock)]
+    if not environment.isolated:
+        what += ["--target", os.fspath(environment.folder)]
     try:
         uv = fetch_uv(pip, scratch)
-        if uv:
-            command = [uv, "pip", "install", "--no-cache", "--python", os.fspath(environment.python), *place, *locked]
-            if attempt(command, scratch, uv_variables(pip)) is None:
-                say("Installed.")
-                return
-            say("uv could not do it; pip does it instead, which takes up to a minute.")
-        inside = ["--python", os.fspath(environment.python)] if environment.isolated else []
-        output = attempt([*pip, *inside, "install", "--no-cache-dir", "--no-compile", *place, *locked], scratch, {})
-        if output is not None:
-            raise Failure(diagnosis(output))
+        if not uv or attempt([uv, "pip", "install", "--no-cache", *python, *what], scratch, uv_variables(pip)):
+            say("uv cannot do it here; pip does it instead, which takes up to a minute.")
+            by_pip = [*pip, *(python if environment.isolated else []), "install", "--no-cache-dir", "--no-compile"]
+            output = attempt([*by_pip, *what], scratch, {})
+            if output:
+                raise Failure(diagnosis(output))
         say("Installed.")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -264,14 +261,14 @@ def find_pip(environment: Environment) -> list[str]:
 
 def fetch_uv(pip: list[str], scratch: Path) -> str:
     """The path of the pinned uv, fetched into the scratch folder; empty where there is none for this machine."""
-    wanted = scratch / "uv.txt"
+    wanted, place = scratch / "uv.txt", scratch / "uv"
+    binary = place / "bin" / "uv"
     wanted.write_text(" ".join([UV, *(f"--hash=sha256:{digest}" for digest in UV_HASHES)]) + "\n")
-    place, binary = scratch / "uv", scratch / "uv" / "bin" / "uv"
-    only = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", os.fspath(wanted)]
-    output = attempt([*pip, "install", "--no-cache-dir", "--target", os.fspath(place), *only], scratch, {})
-    if output is not None and any(word in output for word in UNREACHABLE):
+    only = ["--require-hashes", "--only-binary", ":all:", "-r", os.fspath(wanted), "--target", os.fspath(place)]
+    output = attempt([*pip, "install", "--no-cache-dir", *only], scratch, {})
+    if any(word in output for word in UNREACHABLE):
         raise Failure(diagnosis(output))
-    return os.fspath(binary) if output is None and binary.exists() else ""
+    return os.fspath(binary) if not output and binary.exists() else ""
 
 
 def uv_variables(pip: list[str]) -> dict[str, str]:
@@ -292,10 +289,10 @@ def uv_variables(pip: list[str]) -> dict[str, str]:
     return {name: value for name, value in {**always, **given}.items() if name not in os.environ}
 
 
-def attempt(command: list[str], scratch: Path, variables: dict[str, str]) -> str | None:
-    """Run a command and say every five seconds how far it is; None when it ended well, else its output."""
+def attempt(command: list[str], scratch: Path, variables: dict[str, str]) -> str:
+    """Run a command and say every five seconds how far it is; empty when it ended well, else its output."""
     log = scratch / "output.txt"
-    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_PROGRESS_BAR": "off"}
     with log.open("wb") as output:
         try:
             running = subprocess.Popen(
@@ -312,9 +309,9 @@ def attempt(command: list[str], scratch: Path, variables: dict[str, str]) -> str
                 running.wait(5)
                 break
             except subprocess.TimeoutExpired:
-                lines = log.read_text(errors="replace").split("\n")
-                say(f"still installing: {next((line.strip() for line in reversed(lines) if line.strip()), '...')[:90]}")
-    return None if running.returncode == 0 else log.read_text(errors="replace")
+                lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                say(f"still installing: {lines[-1][:90] if lines else '...'}")
+    return "" if running.returncode == 0 else log.read_text(errors="replace") or f"code {running.returncode}"
 
 
 def diagnosis(output: str) -> str:
@@ -330,11 +327,11 @@ def diagnosis(output: str) -> str:
             "certificates: PIP_INDEX_URL, HTTPS_PROXY, PIP_CERT."
         )
     elif "No matching distribution found" in output:
-        machine = f"{platform.system()} {platform.machine()}, {platform.libc_ver()[0] or 'no glibc'}, Python"
+        machine = f"{platform.platform()}, Python {platform.python_version()}"
         advice = (
-            f"There is no ready-made package for this machine ({machine} {platform.python_version()}), or your package "
-            "index does not carry it. Known to work: Linux with glibc on x86_64 and aarch64, macOS on arm64, Python "
-            "3.11 to 3.14. Elsewhere use the Dockerfile."
+            f"There is no ready-made package for this machine ({machine}), or your package index does not carry it. "
+            "There are packages for Python 3.11 to 3.14 on Linux with glibc (x86_64, aarch64) and on macOS (arm64). "
+            "Elsewhere use the Dockerfile."
         )
     else:
         advice = "Nothing was changed outside this folder; the next run begins anew."
@@ -342,11 +339,9 @@ def diagnosis(output: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.version_info < OLDEST:
+    if sys.version_info < (3, 11):
         newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
-        hint = (
-            f"This machine has a newer one: {newer[0]} run.py" if newer else "Install one, then start run.py with it."
-        )
+        hint = f"Start it so: {newer[0]} run.py" if newer else "Install one, then start run.py with it."
         sys.exit(f"Python {platform.python_version()} is too old: this needs Python 3.11 or newer. {hint}")
     try:
         main(sys.argv[1:])
