@@ -40,7 +40,6 @@ COMMANDS = {  # what each verb runs once the environment is there
     "bench": ("tests.benchmarks",),
     "shop": ("shop",),
 }
-NEED_TOOLS = ("test", "lint", "bench")
 
 ROOT = Path(__file__).resolve().parent
 RUN_LOCK, TOOLS_LOCK = "requirements.lock", "requirements-test.lock"  # the second holds all of the first
@@ -86,11 +85,11 @@ def main(arguments: list[str]) -> None:
     if verb not in COMMANDS:
         raise Failure(f"There is no {verb!r}. The verbs are {', '.join(COMMANDS)}; `python3 run.py --help` says more.")
     if sys.platform == "win32":
-        raise Failure("Windows is not supported directly: run this inside WSL, or use the Dockerfile.")
+        raise Failure("Windows is not supported: run this inside WSL, or use the Dockerfile.")
     if verb == "up" and "--help" not in rest:
         check_port()
     with one_at_a_time():
-        environment = ready_environment(TOOLS_LOCK if verb in NEED_TOOLS else RUN_LOCK)
+        environment = ready_environment(RUN_LOCK if verb in ("up", "shop") else TOOLS_LOCK)
     os.chdir(ROOT)
     command = [os.fspath(environment.python), "-m", *COMMANDS[verb], *rest]
     os.execve(command[0], command, environment.variables())  # noqa: S606 - the one purpose of this file
@@ -145,10 +144,10 @@ class Environment:
         """What was noted of it; None when there is no such environment."""
         if not (self.folder / RECORD).exists():
             return None
-        with contextlib.suppress(ValueError):
-            noted: dict[str, Any] = json.loads((self.folder / RECORD).read_text())
-            return noted
-        return {}  # cut off while it was written
+        try:
+            return dict(json.loads((self.folder / RECORD).read_text()))
+        except ValueError:  # cut off while it was written
+            return {}
 
     def note(self, locks: dict[str, str]) -> None:
         (self.folder / RECORD).write_text(json.dumps({"python": self.python_version(), "locks": locks}))
@@ -339,7 +338,7 @@ def diagnosis(output: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this file may have any Python
         newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
         hint = f"Start it so: {newer[0]} run.py" if newer else "Install one, then start run.py with it."
         sys.exit(f"Python {platform.python_version()} is too old: this needs Python 3.11 or newer. {hint}")
