@@ -1,0 +1,220 @@
+"""Filling a supplier order, for cooperatives, and inspecting what arrived, for buyers.
+
+Shipping, tracking and the full view of one supplier order stand in `shop.logistics.api`, which knows the shipment too.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import Address, Organisation
+from shop.actor import Actor, Audience, Role
+from shop.errors import NotFound
+from shop.http import cursors
+from shop.http.routes import REQUIRED, Routes, audience, roles
+from shop.ids import SupplierOrderId
+from shop.orders import queries, queries_fulfilment
+from shop.orders.models import Order, Status, SupplierOrder, WrongStatus
+from shop.orders.queries_fulfilment import LotShare
+from shop.orders.schemas import line_out
+from shop.orders.schemas_fulfilment import (
+    AcceptanceLineOut,
+    AcceptanceOut,
+    BuyerOut,
+    DestinationOut,
+    FilledOrderOut,
+    Inspect,
+    LotOut,
+    MoveOut,
+    ShipmentOut,
+    SupplierOrderItem,
+    SupplierOrderPage,
+    SupplierOrdersQuery,
+)
+from shop.orders.service import acceptance, filling
+from shop.stock.service.holding import LotsShort
+
+filling_routes = Routes("/v1/cooperative/supplier-orders", tag="Selling")
+inspection_routes = Routes("/v1/buyer/supplier-orders", tag="Buying")
+
+
+@filling_routes.get("", allow=audience(Audience.COOPERATIVE), answers={200: SupplierOrderPage})
+def list_supplier_orders(session: Session, actor: Actor, query: SupplierOrdersQuery) -> SupplierOrderPage:
+    """The supplier orders of this cooperative, newest first; of one status when it is given."""
+    wanted = (
+        queries.visible_to(actor)
+        .join(Order, Order.id == SupplierOrder.order_id)
+        .join(Organisation, Organisation.id == SupplierOrder.buyer_id)
+        .add_columns(Order, Organisation.name)
+        .order_by(SupplierOrder.id.desc())
+        .limit(query.limit + 1)
+    )
+    question = f"supplier-orders {query.status or ''}"
+    if query.status:
+        wanted = wanted.where(SupplierOrder.status == query.status)
+    if query.cursor:
+        wanted = wanted.where(SupplierOrder.id < cursors.decode_id(question, query.cursor))
+    found = session.execute(wanted).all()
+    page = found[: query.limit]
+    return SupplierOrderPage(
+        items=[
+            SupplierOrderItem(
+                id=part.id,
+                order_id=order.id,
+                order_number=order.number,
+                status=Status(part.status),
+                buyer=BuyerOut(id=part.buyer_id, name=buyer_name),
+                goods_fen=part.goods_fen,
+                freight_fen=part.freight_fen,
+                placed_at=order.placed_at.isoformat(),
+            )
+            for part, order, buyer_name in page
+        ],
+        next=cursors.encode(question, [page[-1][0].id.hex]) if len(found) > query.limit else None,
+    )
+
+
+@filling_routes.post(
+    "/<supplier_order_id>/accept",
+    allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
+    answers={200: FilledOrderOut},
+    refusals=(WrongStatus,),
+    key=REQUIRED,
+)
+def accept_supplier_order(
+    session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId
+) -> FilledOrderOut:
+    """Take a confirmed supplier order on."""
+    filling.accept(session, actor=actor, supplier_order_id=supplier_order_id, now=now)
+    return filled_out(session, actor, supplier_order_id)
+
+
+@filling_routes.post(
+    "/<supplier_order_id>/pack",
+    allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
+    answers={200: FilledOrderOut},
+    refusals=(WrongStatus, LotsShort),
+    key=REQUIRED,
+)
+def pack_supplier_order(
+    session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId
+) -> FilledOrderOut:
+    """Pack an accepted supplier order from what is in store, first expired first out.
+
+    The answer's `lots` say which lots each line was packed from. Every line is packed, or none.
+    """
+    filling.pack(session, actor=actor, supplier_order_id=supplier_order_id, now=now)
+    return filled_out(session, actor, supplier_order_id)
+
+
+@inspection_routes.post(
+    "/<supplier_order_id>/inspection",
+    allow=roles(Role.RECEIVER, Role.MANAGER, Role.REQUESTER, of=Audience.BUYER),
+    answers={201: AcceptanceOut},
+    refusals=(WrongStatus, acceptance.WrongCounts),
+    key=REQUIRED,
+)
+def inspect_delivery(
+    session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId, body: Inspect
+) -> AcceptanceOut:
+    """Record what was accepted, rejected and short of a delivery, in packs per line and lot.
+
+    For every lot that was shipped (`GET …/tracking` lists them) the three sum to the packs shipped; rejected packs
+    need a reason. What is accepted settles the bill, so there is one inspection.
+    """
+    acceptance.inspect(session, actor=actor, supplier_order_id=supplier_order_id, found=body, now=now)
+    return acceptance_out(session, supplier_order_id)
+
+
+@inspection_routes.get("/<supplier_order_id>/inspection", allow=audience(Audience.BUYER), answers={200: AcceptanceOut})
+def read_inspection(session: Session, actor: Actor, supplier_order_id: SupplierOrderId) -> AcceptanceOut:
+    """The acceptance note of a supplier order."""
+    queries.supplier_order(session, actor, supplier_order_id)
+    return acceptance_out(session, supplier_order_id)
+
+
+def acceptance_out(session: Session, supplier_order_id: UUID) -> AcceptanceOut:
+    """The acceptance note as JSON, NotFound without one."""
+    found = queries_fulfilment.acceptance_of(session, supplier_order_id)
+    if found is None:
+        raise NotFound
+    note, lines = found
+    return AcceptanceOut(
+        id=note.id,
+        number=note.number,
+        supplier_order_id=note.supplier_order_id,
+        at=note.at.isoformat(),
+        goods_fen=note.goods_fen,
+        freight_fen=note.freight_fen,
+        total_fen=note.goods_fen + note.freight_fen,
+        note=note.note,
+        lines=[
+            AcceptanceLineOut(
+                line_id=line.line_id,
+                lot_id=line.lot_id,
+                accepted=line.accepted,
+                rejected=line.rejected,
+                short=line.short,
+                reason=line.reason,
+                goods_fen=line.goods_fen,
+            )
+            for line in lines
+        ],
+    )
+
+
+def lots_out(lots: Sequence[LotShare]) -> list[LotOut]:
+    return [
+        LotOut(
+            line_id=lot.line_id,
+            lot_id=lot.lot_id,
+            code=lot.code,
+            best_before=lot.best_before.isoformat(),
+            packs=lot.packs,
+            quantity=lot.quantity,
+        )
+        for lot in lots
+    ]
+
+
+def filled_out(
+    session: Session, actor: Actor, supplier_order_id: UUID, *, shipment: ShipmentOut | None = None
+) -> FilledOrderOut:
+    """A supplier order in full as it stands, NotFound for another's."""
+    row = session.execute(
+        queries.visible_to(actor)
+        .join(Order, Order.id == SupplierOrder.order_id)
+        .join(Organisation, Organisation.id == SupplierOrder.buyer_id)
+        .outerjoin(Address, Address.id == Order.address_id)
+        .add_columns(Order, Organisation.name, Address.line)
+        .where(SupplierOrder.id == supplier_order_id)
+        .execution_options(populate_existing=True)
+    ).first()
+    if row is None:
+        raise NotFound
+    part, order, buyer_name, address_line = row
+    lines = queries.lines_of(session, [part.id])[part.id]
+    accepted = part.accepted_goods_fen is not None
+    return FilledOrderOut(
+        id=part.id,
+        order_id=order.id,
+        order_number=order.number,
+        status=Status(part.status),
+        buyer=BuyerOut(id=part.buyer_id, name=buyer_name),
+        destination=DestinationOut(division_code=order.delivery_code, line=address_line or ""),
+        goods_fen=part.goods_fen,
+        freight_fen=part.freight_fen,
+        accepted_goods_fen=part.accepted_goods_fen,
+        accepted_freight_fen=part.accepted_freight_fen,
+        placed_at=order.placed_at.isoformat(),
+        lines=[line_out(line) for line in lines],
+        lots=lots_out(queries_fulfilment.packed(session, lines)),
+        history=[
+            MoveOut(status=Status(move.status), at=move.at.isoformat(), reason=move.reason)
+            for move in queries_fulfilment.history_of(session, part.id)
+        ],
+        shipment=shipment,
+        acceptance=acceptance_out(session, part.id) if accepted else None,
+    )

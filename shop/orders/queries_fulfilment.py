@@ -1,0 +1,106 @@
+"""What may be read of a supplier order that is being filled: its lots, its history, its acceptance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor
+from shop.errors import NotFound
+from shop.money import split
+from shop.orders import queries
+from shop.orders.models import Acceptance, AcceptanceLine, OrderHistory, OrderLine, SupplierOrder
+from shop.stock.models import Lot, Movement
+
+
+@dataclass(frozen=True)
+class LotShare:
+    """What a line got of a lot: `packs` of the line, `quantity` in base units."""
+
+    line_id: UUID
+    lot_id: UUID
+    code: str
+    best_before: date
+    packs: int
+    quantity: int
+
+
+def locked(session: Session, actor: Actor, supplier_order_id: UUID) -> SupplierOrder:
+    """One supplier order of the actor's, as it stands now and kept so until the commit; NotFound otherwise."""
+    found = session.scalars(
+        queries.visible_to(actor)
+        .where(SupplierOrder.id == supplier_order_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def packed(session: Session, lines: Sequence[OrderLine]) -> list[LotShare]:
+    """The lots that these lines are packed from, whether or not they are on their way."""
+    return shares(session, lines, plus="bound", minus="unbound")
+
+
+def shipped(session: Session, lines: Sequence[OrderLine]) -> list[LotShare]:
+    """The lots that were sent for these lines."""
+    return shares(session, lines, plus="shipped")
+
+
+def shares(session: Session, lines: Sequence[OrderLine], *, plus: str, minus: str | None = None) -> list[LotShare]:
+    """What each line got of each lot, by the movements of these kinds; ordered by line, then by date and lot.
+
+    A lot need not hold whole packs. The packs of a line are dealt to its lots by largest remainder, so that they sum to
+    the packs of the line and a pack filled from two lots counts with the one that gave more of it; a lot that gave less
+    than any pack's larger part is not in the list, its movement is.
+    """
+    kinds = (plus, minus) if minus else (plus,)
+    quantity = func.sum(case((Movement.kind == plus, Movement.quantity), else_=-Movement.quantity))
+    rows = session.execute(
+        select(Movement.line_id, Lot.id, Lot.code, Lot.best_before, quantity.label("quantity"))
+        .join(Lot, Lot.id == Movement.lot_id)
+        .where(Movement.line_id.in_([line.id for line in lines]), Movement.kind.in_(kinds))
+        .group_by(Movement.line_id, Lot.id)
+        .having(quantity > 0)
+        .order_by(Movement.line_id, Lot.best_before, Lot.id)
+    ).all()
+    by_line: dict[UUID | None, list[Any]] = {}
+    for row in rows:
+        by_line.setdefault(row.line_id, []).append(row)
+    found = []
+    for line in sorted(lines, key=lambda line: line.id):
+        mine = by_line.get(line.id)
+        if not mine:
+            continue
+        whole = split(line.packs, [int(row.quantity) for row in mine])
+        found += [
+            LotShare(line.id, row.id, row.code, row.best_before, packs, int(row.quantity))
+            for row, packs in zip(mine, whole, strict=True)
+            if packs
+        ]
+    return found
+
+
+def history_of(session: Session, supplier_order_id: UUID) -> Sequence[OrderHistory]:
+    """Its moves, first to last."""
+    return session.scalars(
+        select(OrderHistory).where(OrderHistory.supplier_order_id == supplier_order_id).order_by(OrderHistory.step)
+    ).all()
+
+
+def acceptance_of(session: Session, supplier_order_id: UUID) -> tuple[Acceptance, Sequence[AcceptanceLine]] | None:
+    """The acceptance note of a supplier order with its lines, if it was inspected."""
+    note = session.scalars(select(Acceptance).where(Acceptance.supplier_order_id == supplier_order_id)).first()
+    if note is None:
+        return None
+    lines = session.scalars(
+        select(AcceptanceLine)
+        .where(AcceptanceLine.acceptance_id == note.id)
+        .order_by(AcceptanceLine.line_id, AcceptanceLine.lot_id)
+    ).all()
+    return note, lines

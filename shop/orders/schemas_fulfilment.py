@@ -1,0 +1,165 @@
+"""Filling, moving and accepting a supplier order, as JSON."""
+
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from shop.http.routes import In, Out, Query
+from shop.ids import AcceptanceId, LineId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
+from shop.orders.models import Status
+from shop.orders.schemas import LineOut
+
+Packs = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class SupplierOrdersQuery(Query):
+    status: Status | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class CountIn(In):
+    """What was found of one lot of a line, in packs of that line."""
+
+    line_id: LineId
+    lot_id: LotId
+    accepted: Packs
+    rejected: Packs = 0
+    short: Packs = 0
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+
+class Inspect(In):
+    """Either every shipped lot with its counts, or `accept_all` for a delivery that is wholly good."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["lines"], "properties": {"lines": {"minItems": 1}}},
+                {"required": ["accept_all"], "properties": {"accept_all": {"const": True}}},
+            ]
+        }
+    )
+
+    lines: Annotated[list[CountIn], Field(max_length=1000, default_factory=list)]
+    accept_all: bool = False
+    note: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        if self.accept_all == bool(self.lines):
+            raise ValueError("give either lines or accept_all")
+        return self
+
+
+class BuyerOut(Out):
+    id: OrganisationId
+    name: str
+
+
+class DestinationOut(Out):
+    """Where the goods go. `line` is empty once the address was erased."""
+
+    division_code: str
+    line: str
+
+
+class LotOut(Out):
+    """A lot that a line was packed from. `packs` are packs of the line, `quantity` base units (grams or pieces)."""
+
+    line_id: LineId
+    lot_id: LotId
+    code: str
+    best_before: str
+    packs: int
+    quantity: int
+
+
+class MoveOut(Out):
+    """A step in the life of a supplier order."""
+
+    status: Status
+    at: str
+    reason: str | None
+
+
+class TrackingOut(Out):
+    """One word of the carrier."""
+
+    kind: str
+    place: str
+    note: str | None
+    at: str
+
+
+class ShipmentOut(Out):
+    """What is under way or has arrived; `due_at` is what was promised at shipping."""
+
+    id: ShipmentId
+    carrier: str
+    waybill: str
+    status: str
+    shipped_at: str
+    due_at: str
+    delivered_at: str | None
+
+
+class AcceptanceLineOut(Out):
+    line_id: LineId
+    lot_id: LotId
+    accepted: int
+    rejected: int
+    short: int
+    reason: str | None
+    goods_fen: int
+
+
+class AcceptanceOut(Out):
+    """The acceptance note: `goods_fen` and `freight_fen` are what the buyer owes for this supplier order."""
+
+    id: AcceptanceId
+    number: str
+    supplier_order_id: SupplierOrderId
+    at: str
+    goods_fen: int
+    freight_fen: int
+    total_fen: int
+    note: str | None
+    lines: list[AcceptanceLineOut]
+
+
+class SupplierOrderItem(Out):
+    id: SupplierOrderId
+    order_id: OrderId
+    order_number: str
+    status: Status
+    buyer: BuyerOut
+    goods_fen: int
+    freight_fen: int
+    placed_at: str
+
+
+class SupplierOrderPage(Out):
+    items: list[SupplierOrderItem]
+    next: str | None
+
+
+class FilledOrderOut(Out):
+    """A supplier order as its cooperative sees it. `lots` from packing on, `shipment` from shipping on."""
+
+    id: SupplierOrderId
+    order_id: OrderId
+    order_number: str
+    status: Status
+    buyer: BuyerOut
+    destination: DestinationOut
+    goods_fen: int
+    freight_fen: int
+    accepted_goods_fen: int | None
+    accepted_freight_fen: int | None
+    placed_at: str
+    lines: list[LineOut]
+    lots: list[LotOut]
+    history: list[MoveOut]
+    shipment: ShipmentOut | None
+    acceptance: AcceptanceOut | None

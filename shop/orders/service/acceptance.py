@@ -1,0 +1,210 @@
+"""The inspection of a delivery and its acceptance note (验收单): the accepted quantity settles the bill.
+
+Goods are billed as accepted packs × the price of the line. Freight is billed in full when any pack of the supplier
+order is accepted, because the vehicle came for those too, and not at all when none is. A line of which something is
+accepted bears the freight it was ordered with; the freight of lines that were wholly refused is dealt to the others by
+the grams accepted. So an order that is accepted in full is billed, line by line, exactly as it was ordered.
+
+Nothing is accepted by the passing of time: a delivery that nobody inspects stays delivered. What was rejected or short
+stays `shipped` in the lot's account, as no way back for goods is kept yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor
+from shop.clock import business_day
+from shop.errors import Invalid
+from shop.facts import service as facts
+from shop.facts.models import Measure
+from shop.http.parsing import fault
+from shop.ids import new_id
+from shop.ledger import service as ledger
+from shop.ledger.models import AccountKind
+from shop.money import split
+from shop.orders import queries, queries_fulfilment
+from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, SupplierOrder, WrongStatus
+from shop.orders.queries_fulfilment import LotShare
+from shop.orders.schemas_fulfilment import CountIn, Inspect
+from shop.orders.service.moving import move
+from shop.orders.service.numbers import next_number
+from shop.orders.service.placing import finished
+
+NUMBERED_AS = "AN"
+
+
+class WrongCounts(Invalid):
+    """The counts do not tell what became of every shipped lot; each fault names its place and what was shipped."""
+
+    code, status = "wrong_counts", 422
+    title, title_zh = "The counts do not add up to what was shipped.", "验收数量与发货数量不符。"
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was found of one lot of a line, in packs."""
+
+    line_id: UUID
+    lot_id: UUID
+    accepted: int
+    rejected: int = 0
+    short: int = 0
+    reason: str | None = None
+
+
+def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: Inspect, now: datetime) -> UUID:
+    """Record what was found of a delivery, bill it and close the inspection; gives the id of the acceptance note.
+
+    In one transaction: the note with its lines, what the buyer owes and the cooperative is owed, the `accepted` facts
+    and the move to inspected, whose event carries `acceptance_id`. NotFound for another's, WrongStatus unless it is
+    delivered, WrongCounts.
+    """
+    part = queries_fulfilment.locked(session, actor, supplier_order_id)
+    if part.status != Status.DELIVERED:
+        raise WrongStatus(f"A supplier order that is {part.status} is not inspected.", is_now=part.status)
+    lines = queries.lines_of(session, [part.id])[part.id]
+    sent = queries_fulfilment.shipped(session, lines)
+    counts = [Count(s.line_id, s.lot_id, s.packs) for s in sent] if found.accept_all else checked(sent, found.lines)
+    accepted = {line.id: 0 for line in lines}
+    for count in counts:
+        accepted[count.line_id] += count.accepted
+    freight = freight_shares(lines, accepted, part.freight_fen)
+    goods_fen, freight_fen = sum(accepted[line.id] * line.unit_fen for line in lines), sum(freight.values())
+    note_id = new_id()
+    session.execute(
+        insert(Acceptance).values(
+            id=note_id,
+            supplier_order_id=part.id,
+            number=next_number(session, part.buyer_id, NUMBERED_AS, business_day(now).year),
+            by_user_id=actor.user_id,
+            at=now,
+            goods_fen=goods_fen,
+            freight_fen=freight_fen,
+            note=found.note,
+        )
+    )
+    write_lines(session, note_id, counts, {line.id: line.unit_fen for line in lines})
+    session.execute(
+        update(SupplierOrder)
+        .where(SupplierOrder.id == part.id)
+        .values(accepted_goods_fen=goods_fen, accepted_freight_fen=freight_fen)
+    )
+    move(
+        session,
+        supplier_order_id=part.id,
+        to=Status.INSPECTED,
+        by=actor,
+        now=now,
+        told={"acceptance_id": note_id},
+    )
+    if owed := goods_fen + freight_fen:
+        ledger.post(
+            session,
+            kind="acceptance",
+            source_id=note_id,
+            order_id=part.order_id,
+            legs=[
+                ledger.Leg(part.buyer_id, AccountKind.BUYER, owed),
+                ledger.Leg(part.cooperative_id, AccountKind.COOPERATIVE, -owed),
+            ],
+            now=now,
+        )
+    record_facts(session, lines, accepted, freight, now)
+    return note_id
+
+
+def checked(sent: Sequence[LotShare], given: Sequence[CountIn]) -> list[Count]:
+    """The counts, once every shipped lot of every line is told of exactly once and sums to what was shipped of it."""
+    left = {(share.line_id, share.lot_id): share.packs for share in sent}
+    known = set(left)
+    faults: list[dict[str, Any]] = []
+    counts = []
+    for place, count in enumerate(given):
+        pointer, key = f"/lines/{place}", (count.line_id, count.lot_id)
+        if key not in known:
+            faults.append(fault(f"{pointer}/lot_id", "not_shipped", "nothing of this lot was shipped for this line"))
+            continue
+        if key not in left:
+            faults.append(fault(f"{pointer}/lot_id", "repeated", "this lot of this line is counted above already"))
+            continue
+        was = left.pop(key)
+        told = count.accepted + count.rejected + count.short
+        if told != was:
+            detail = f"accepted, rejected and short sum to {told} packs, but {was} were shipped"
+            faults.append(fault(pointer, "does_not_add_up", detail) | {"shipped": was, "counted": told})
+        if count.rejected and not count.reason:
+            faults.append(fault(f"{pointer}/reason", "reason_missing", "say why packs are rejected"))
+        counts.append(Count(*key, count.accepted, count.rejected, count.short, count.reason))
+    faults += [
+        fault("/lines", "not_counted", f"{packs} packs of a shipped lot are not told of")
+        | {"line_id": f"line_{line_id.hex}", "lot_id": f"lot_{lot_id.hex}", "shipped": packs}
+        for (line_id, lot_id), packs in left.items()
+    ]
+    if faults:
+        raise WrongCounts(errors=faults)
+    return counts
+
+
+def freight_shares(lines: Sequence[OrderLine], accepted: Mapping[UUID, int], freight_fen: int) -> dict[UUID, int]:
+    """The billed freight of every line: all of it among the lines of which something is accepted, or none."""
+    kept = [line for line in lines if accepted[line.id]]
+    shares = {line.id: 0 for line in lines}
+    if kept:
+        orphaned = freight_fen - sum(line.freight_fen for line in kept)
+        dealt = split(orphaned, [accepted[line.id] * line.pack_grams for line in kept])
+        for line, share in zip(kept, dealt, strict=True):
+            shares[line.id] = line.freight_fen + share
+    return shares
+
+
+def write_lines(session: Session, note_id: UUID, counts: Sequence[Count], unit_fen: Mapping[UUID, int]) -> None:
+    session.execute(
+        insert(AcceptanceLine),
+        [
+            {
+                "id": new_id(),
+                "acceptance_id": note_id,
+                "line_id": count.line_id,
+                "lot_id": count.lot_id,
+                "accepted": count.accepted,
+                "rejected": count.rejected,
+                "short": count.short,
+                "reason": count.reason,
+                "goods_fen": count.accepted * unit_fen[count.line_id],
+            }
+            for count in counts
+        ],
+    )
+
+
+def record_facts(
+    session: Session,
+    lines: Sequence[OrderLine],
+    accepted: Mapping[UUID, int],
+    freight: Mapping[UUID, int],
+    now: datetime,
+) -> None:
+    """One `accepted` fact for every line of which something was accepted, with the dimensions of its placing."""
+    facts.record(
+        session,
+        Measure.ACCEPTED,
+        [
+            finished(line.dimensions)
+            | {
+                "source_id": line.id,
+                "goods_fen": accepted[line.id] * line.unit_fen,
+                "freight_fen": freight[line.id],
+                "packs": accepted[line.id],
+                "grams": accepted[line.id] * line.pack_grams,
+            }
+            for line in lines
+            if accepted[line.id]
+        ],
+        now=now,
+    )
