@@ -49,6 +49,7 @@ def prepare_server(
                 hashed = server.pgconn.encrypt_password(passwords[role].encode(), role.encode()).decode()
                 server.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(hashed)))
         server.execute("GRANT pg_read_all_data TO shop_checker")
+        server.execute("GRANT pg_signal_backend TO shop_owner")  # a database in use is dropped by ending its sessions
         if own:
             _add_extensions(address, "template1")
         else:

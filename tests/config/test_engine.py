@@ -70,6 +70,9 @@ def test_the_three_roles_can_do_their_work_and_no_more(engine):
     assert ask(engine, "SELECT rolname FROM pg_roles WHERE rolname LIKE 'shop%' AND rolsuper") == []
     ask(engine, "CREATE TABLE secret AS SELECT 1 AS number")
     ask(engine, "CREATE DATABASE another")
+    used = driver_url(engine.environment()["SHOP_DATABASE_URL"])
+    with psycopg.connect(used, dbname="another"):
+        ask(engine, "DROP DATABASE another WITH (FORCE)")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ask(engine, "CREATE TABLE mine (number int)", role="SHOP_DATABASE_URL")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
