@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
 def check_port() -> None:
     """Refuse before the long work what would fail after it: a port that another program holds."""
     host, port = os.environ.get("SHOP_HOST") or "127.0.0.1", os.environ.get("SHOP_PORT") or "8000"
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise Failure(f"SHOP_PORT must be a port number between 1 and 65535, not {port!r}.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
