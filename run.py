@@ -261,13 +261,12 @@ def find_pip(environment: Environment) -> list[str]:
 def fetch_uv(pip: list[str], scratch: Path) -> str:
     """The path of the pinned uv, fetched into the scratch folder; empty where there is none for this machine."""
     wanted, place = scratch / "uv.txt", scratch / "uv"
-    binary = place / "bin" / "uv"
     wanted.write_text(" ".join([UV, *(f"--hash=sha256:{digest}" for digest in UV_HASHES)]) + "\n")
     only = ["--require-hashes", "--only-binary", ":all:", "-r", os.fspath(wanted), "--target", os.fspath(place)]
     output = attempt([*pip, "install", "--no-cache-dir", *only], scratch, {})
     if any(word in output for word in UNREACHABLE):
         raise Failure(diagnosis(output))
-    return os.fspath(binary) if not output and binary.exists() else ""
+    return os.fspath(place / "bin" / "uv") if not output and (place / "bin" / "uv").exists() else ""
 
 
 def uv_variables(pip: list[str]) -> dict[str, str]:
@@ -315,7 +314,6 @@ def attempt(command: list[str], scratch: Path, variables: dict[str, str]) -> str
 
 def diagnosis(output: str) -> str:
     """What pip's complaint means here, and what to do."""
-    last = "\n".join(output.strip().splitlines()[-12:])
     if "No space left on device" in output:
         advice = "The disk is full: an installation takes 300 MB, with the test tools 500 MB."
     elif "DO NOT MATCH THE HASHES" in output:
@@ -326,15 +324,14 @@ def diagnosis(output: str) -> str:
             "certificates: PIP_INDEX_URL, HTTPS_PROXY, PIP_CERT."
         )
     elif "No matching distribution found" in output:
-        machine = f"{platform.platform()}, Python {platform.python_version()}"
         advice = (
-            f"There is no ready-made package for this machine ({machine}), or your package index does not carry it. "
-            "There are packages for Python 3.11 to 3.14 on Linux with glibc (x86_64, aarch64) and on macOS (arm64). "
-            "Elsewhere use the Dockerfile."
+            f"There is no ready-made package for Python {platform.python_version()} on {platform.platform()}, or your "
+            "package index does not carry it. There are packages for Python 3.11 to 3.14 on Linux with glibc (x86_64, "
+            "aarch64) and on macOS (arm64). Elsewhere use the Dockerfile."
         )
     else:
         advice = "Nothing was changed outside this folder; the next run begins anew."
-    return f"{last}\n\nThe packages could not be installed. {advice}"
+    return "\n".join(output.strip().splitlines()[-12:]) + f"\n\nThe packages could not be installed. {advice}"
 
 
 if __name__ == "__main__":
