@@ -202,11 +202,12 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
 def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder) -> tuple[Any, Any]:
     """The budget unit and the address, both the buyer's own, in one statement."""
     row = session.execute(
-        select(BudgetUnit.id, BudgetUnit.funding_code, Address.id, Address.division_code).where(
+        select(BudgetUnit.id, BudgetUnit.funding_code, Address.id, Address.division_code)
+        .join(Address, Address.organisation_id == BudgetUnit.organisation_id)
+        .where(
             BudgetUnit.id == wanted.budget_unit_id,
-            BudgetUnit.organisation_id == actor.organisation_id,
             Address.id == wanted.delivery_address_id,
-            Address.organisation_id == actor.organisation_id,
+            BudgetUnit.organisation_id == actor.organisation_id,
         )
     ).first()
     if row is None:
