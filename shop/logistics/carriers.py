@@ -89,8 +89,8 @@ class OwnCarrier:
 class SimulatedCarrier:
     """A carrier that exists only here, for demo and tests.
 
-    All it will report follows from the shipment's id, the time of shipping and the days of the lane, so the same shipment
-    always travels alike. One in 25 comes one to three days late. It delivers between 9:00 and 17:00 in China.
+    All it will report follows from the shipment's id, the time of shipping and the days of the lane, so the same
+    shipment always travels alike. One in 25 comes one to three days late. It delivers between 9:00 and 17:00 in China.
     """
 
     name = "simulated"
@@ -115,7 +115,7 @@ def plan(trip: Trip, waybill: str) -> tuple[Planned, ...]:
     def after(percent: int) -> datetime:
         return (trip.shipped_at + travel * percent / 100).replace(microsecond=0)
 
-    words = [
+    words: list[tuple[TrackingKind, str, str | None, datetime]] = [
         (TrackingKind.PICKED_UP, trip.origin, None, after(3 + dice[7] % 8)),
         (TrackingKind.AT_HUB, trip.origin_hub, None, after(20 + dice[8] % 10)),
         (TrackingKind.AT_HUB, trip.destination_hub, None, after(60 + dice[9] % 10)),

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select, tuple_
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
 from shop.catalogue.models import Product
 from shop.errors import NotFound
-from shop.freight.models import Lane
+from shop.freight import service as freight
 from shop.logistics.models import Shipment, TrackingEvent
 from shop.orders import queries as orders
 from shop.orders.models import OrderLine, SupplierOrder
-from shop.regions.models import Division, province_of
+from shop.regions.models import Division
 
 DAYS_WITHOUT_A_LANE = 5
-"""How long a trip is taken to last when its lane was ended after the order was placed."""
+"""How long a trip is taken to last when one of its lanes has ended since the order was placed."""
 
 
 def visible_to(actor: Actor) -> Select[Shipment]:
@@ -64,24 +64,26 @@ def lane_days(session: Session, lines: Sequence[OrderLine], to_code: str, on: da
             select(Product.id, Product.storage).where(Product.id.in_([line.product_id for line in lines]))
         ).all()
     )
-    wanted = {(province_of(line.dimensions["origin_code"]), storage[line.product_id]) for line in lines}
-    days = session.scalar(
-        select(func.max(Lane.days)).where(
-            tuple_(Lane.from_code, Lane.storage).in_(sorted(wanted)),
-            Lane.to_code == province_of(to_code),
-            Lane.valid.contains(on),
-        )
-    )
-    return int(days or DAYS_WITHOUT_A_LANE)
+    parcels = [
+        freight.Parcel(line.id, line.dimensions["origin_code"], storage[line.product_id], line.packs * line.pack_grams)
+        for line in lines
+    ]
+    try:
+        quotes = freight.quote(session, parcels=parcels, to_code=to_code, on=on)
+    except freight.NoLane:
+        return DAYS_WITHOUT_A_LANE
+    return max(quote.days for quote in quotes.values())
 
 
 def names_of(session: Session, codes: Sequence[str], on: date) -> dict[str, str]:
     """What these divisions are called on a day; a code that is not known stands for itself."""
-    found = session.execute(
-        select(Division.code, Division.name).where(
-            Division.code.in_(codes),
-            Division.valid_from <= on,
-            or_(Division.valid_to.is_(None), Division.valid_to > on),
-        )
+    found: dict[str, str] = dict(
+        session.execute(
+            select(Division.code, Division.name).where(
+                Division.code.in_(codes),
+                Division.valid_from <= on,
+                or_(Division.valid_to.is_(None), Division.valid_to > on),
+            )
+        ).all()
     )
-    return {code: code for code in codes} | {code: name for code, name in found}
+    return {code: code for code in codes} | found

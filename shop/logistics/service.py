@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -153,8 +153,8 @@ def report(
 ) -> UUID:
     """Write down what a cooperative says of its own carriage, once per `ref`; gives the supplier order's id.
 
-    `delivered` delivers it. NotFound for another's shipment, NotYours when a carrier reports by itself, AlreadyDelivered
-    for a new word about what has arrived.
+    `delivered` delivers it. NotFound for another's shipment, NotYours when a carrier reports by itself,
+    AlreadyDelivered for a new word about what has arrived.
     """
     shipment = queries.locked(session, actor, shipment_id)
     if shipment.carrier != "own":
@@ -186,11 +186,10 @@ def word(shipment_id: UUID, ref: str, kind: str, place: str, note: str | None, a
 
 def deliver(session: Session, shipment: Shipment, *, at: datetime, by: Actor, now: datetime) -> None:
     """A shipment that is locked has arrived at `at`: so has its supplier order; announces `shipment.delivered`."""
+    shipment.status, shipment.delivered_at, shipment.next_at = "delivered", at, None
+    session.flush()
     order_id, buyer_id = session.execute(
-        update(Shipment)
-        .where(Shipment.id == shipment.id, SupplierOrder.id == Shipment.supplier_order_id)
-        .values(status="delivered", delivered_at=at, next_at=None)
-        .returning(SupplierOrder.order_id, SupplierOrder.buyer_id)
+        select(SupplierOrder.order_id, SupplierOrder.buyer_id).where(SupplierOrder.id == shipment.supplier_order_id)
     ).one()
     move(session, supplier_order_id=shipment.supplier_order_id, to=Status.DELIVERED, by=by, now=now)
     outbox.announce(

@@ -76,6 +76,13 @@ def test_the_trip_takes_the_days_of_the_lane_of_that_day(world: a.World) -> None
     assert shipment.due_at == datetime(2024, 10, 18, 10, 0, tzinfo=a.UTC)
 
 
+def test_an_order_whose_lane_has_ended_since_is_shipped_all_the_same(world: a.World) -> None:
+    part, seller = a_packed_part(world)
+    world.session.execute(text("UPDATE lane SET valid = daterange('2016-01-01', '2024-10-15')"))
+    shipment = sent(world.session, part, seller)
+    assert shipment.due_at == datetime(2024, 10, 20, 10, 0, tzinfo=a.UTC)
+
+
 def test_places_are_called_as_they_were_called_that_day(world: a.World) -> None:
     a.a_division(world.session, a.LUOCHUAN, "洛川县", "county")
     part, seller = a_packed_part(world)
