@@ -103,18 +103,18 @@ def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: I
         now=now,
         told={"acceptance_id": note_id},
     )
-    if owed := goods_fen + freight_fen:
-        ledger.post(
-            session,
-            kind="acceptance",
-            source_id=note_id,
-            order_id=part.order_id,
-            legs=[
-                ledger.Leg(part.buyer_id, AccountKind.BUYER, owed),
-                ledger.Leg(part.cooperative_id, AccountKind.COOPERATIVE, -owed),
-            ],
-            now=now,
-        )
+    owed = goods_fen + freight_fen
+    ledger.post(
+        session,
+        kind="acceptance",
+        source_id=note_id,
+        order_id=part.order_id,
+        legs=[
+            ledger.Leg(part.buyer_id, AccountKind.BUYER, owed),
+            ledger.Leg(part.cooperative_id, AccountKind.COOPERATIVE, -owed),
+        ],
+        now=now,
+    )
     record_facts(session, lines, accepted, freight, now)
     return note_id
 
