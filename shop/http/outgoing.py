@@ -101,6 +101,14 @@ def post(
     raise Unreachable(f"{host}: {failure or 'no address'}")
 
 
+def check(url: str, *, allow_private: bool = False) -> None:
+    """Forbidden for an address that `post` would never call, as far as that can be told without asking for its name."""
+    _, host, _, _ = _checked(url, allow_http=allow_private, any_host=allow_private)
+    with suppress(ValueError):
+        if not is_public(ipaddress.ip_address(host)) and not allow_private:
+            raise Forbidden(f"{host} is not a public address.")
+
+
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet, looking into IPv6 forms that carry an IPv4 address."""
     if isinstance(address, ipaddress.IPv6Address):
