@@ -4,6 +4,7 @@ import json
 import re
 import time
 from importlib import import_module
+from pkgutil import iter_modules
 
 import structlog
 from flask import Flask, Response, g, request
@@ -23,7 +24,10 @@ from shop.outbox import service as outbox
 
 log = structlog.get_logger()
 VERSION = "0.1.0"
-ROOMS = ("accounts", "catalogue", "stock", "storefront", "orders", "payments", "logistics", "reporting", "outbox")
+ROOMS = (
+    "accounts", "catalogue", "stock", "storefront", "orders", "payments", "logistics", "reporting", "jobs", "notices",
+    "files", "outbox",
+)  # fmt: skip
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))
 BACKLOG = Gauge("shop_outbox_backlog", "Work waiting in the outbox", ("kind",))
@@ -46,12 +50,16 @@ h2 { margin: 2rem 0 0 }
 
 
 def all_routes() -> list[Routes]:
-    """The routes of every room, in the order of the rooms."""
-    found = []
+    """The routes of every room, in the order of the rooms: those of its `api.py` and of every `api_*.py` beside it."""
+    found: dict[int, Routes] = {}  # by identity: a module may import the routes of another
     for room in ROOMS:
-        module = import_module(f"shop.{room}.api")
-        found += [value for value in vars(module).values() if isinstance(value, Routes)]
-    return found
+        package = import_module(f"shop.{room}")
+        names = sorted(module.name for module in iter_modules(package.__path__))
+        for name in names:
+            if name == "api" or name.startswith("api_"):
+                module = import_module(f"shop.{room}.{name}")
+                found |= {id(value): value for value in vars(module).values() if isinstance(value, Routes)}
+    return list(found.values())
 
 
 def operations() -> list[Operation]:

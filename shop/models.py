@@ -6,10 +6,13 @@ from shop.catalogue import models as catalogue
 from shop.clock import BusinessClock
 from shop.db import Model
 from shop.facts import models as facts
+from shop.files import models as files
 from shop.freight import models as freight
 from shop.http import idempotency
+from shop.jobs import models as jobs
 from shop.ledger import models as ledger
 from shop.logistics import models as logistics
+from shop.notices import models as notices
 from shop.orders import models as orders
 from shop.outbox import models as outbox
 from shop.payments import models as payments
@@ -19,8 +22,8 @@ from shop.stock import models as stock
 
 metadata = Model.metadata
 rooms = (
-    accounts, audit, catalogue, facts, freight, idempotency, ledger, logistics, orders, outbox, payments, regions,
-    reporting, stock, BusinessClock,
+    accounts, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, notices, orders, outbox,
+    payments, regions, reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

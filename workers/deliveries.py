@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from shop.errors import Refusal
 from shop.outbox import service as outbox
 from workers.app import celery
-from workers.subscriptions import consumers
+from workers.subscriptions import consumer_of
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ def deliver(event_id: str, consumer: str) -> None:
 
 def run(event_id: UUID, consumer: str) -> bool:
     """The task without Celery; True when this call did the work."""
-    use_case = consumers()[consumer]
+    use_case = consumer_of(consumer)
 
     def work(session: Session, taken: outbox.Claim) -> None:
         structlog.contextvars.bind_contextvars(request_id=taken.request_id, event=taken.event_id.hex, consumer=consumer)
@@ -52,8 +52,12 @@ def arguments(taken: outbox.Claim) -> dict[str, Any]:
 
 
 def run_calling_out(event_id: UUID, consumer: str, use_case: Callable[..., Any]) -> bool:
-    """Work that speaks to another party: it opens its own units of work around the call, each under the same claim."""
-    taken = outbox.claim(event_id, consumer)
+    """Work that speaks to another party: it opens its own units of work around the call, each under the same claim.
+
+    A use case may name its own `lease` and number of `attempts`.
+    """
+    attempts = getattr(use_case, "attempts", outbox.MAX_ATTEMPTS)
+    taken = outbox.claim(event_id, consumer, lease=getattr(use_case, "lease", outbox.LEASE), attempts=attempts)
     if taken is None:
         return False
     try:
@@ -61,6 +65,6 @@ def run_calling_out(event_id: UUID, consumer: str, use_case: Callable[..., Any])
     except outbox.Fenced:
         return False
     except Exception as error:
-        outbox.postpone(taken, f"{type(error).__name__}: {error}")
+        outbox.postpone(taken, f"{type(error).__name__}: {error}", attempts=attempts)
         raise
     return True

@@ -17,6 +17,7 @@ from shop.errors import Busy
 from shop.facts.models import Fact
 from shop.logs import set_up_logs
 from shop.outbox import service as outbox
+from shop.outbox import webhooks
 from shop.outbox.models import Event
 from workers.app import celery
 from workers.subscriptions import subscriptions
@@ -29,6 +30,7 @@ def number_and_fan_out(session: Session) -> tuple[int, int]:
     """Number committed events and facts; gives how many events and facts got a number."""
     events = outbox.number(session, Event)
     outbox.fan_out(session, events, subscriptions())
+    webhooks.fan_out(session, events)
     facts = outbox.number(session, Fact)
     return len(events), len(facts)
 

@@ -22,6 +22,7 @@ SCHEDULE: dict[str, tuple[float, Callable[..., object]]] = {
     "close_supply_windows": (5.0, sweeps.close_supply_windows),
     "ask_stripe": (10.0, sweeps.ask_stripe),
     "forget_old": (3600.0, sweeps.forget_old),
+    "drop_files": (3600.0, sweeps.drop_files),
     "check": (300.0, sweeps.check),
 }
 

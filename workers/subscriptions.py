@@ -1,5 +1,7 @@
 """Who hears what: event → the use cases that act on it. `*` hears everything.
 
+The webhook endpoints of organisations hear what they chose; that table is in the database (`shop.outbox.webhooks`).
+
 A consumer's name is its module and function (`orders.confirm_on_terms`); deliveries carry that name, so renaming one
 leaves its open deliveries to be parked and looked at.
 """
@@ -8,18 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from workers import logistics, orders, payments
+from shop.outbox.webhooks import CONSUMER as WEBHOOK
+from workers import jobs, logistics, notices, orders, payments, webhooks
 
 Consumer = Callable[..., Any]
 
 SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
-    "order.placed": (orders.confirm_on_terms,),
+    "order.placed": (orders.confirm_on_terms, notices.tell, notices.mail),
+    "supplier_order.accepted": (notices.tell,),
+    "supplier_order.shipped": (notices.tell,),
+    "supplier_order.delivered": (notices.tell, notices.mail),
     "supplier_order.inspected": (payments.after_inspection,),
-    "supplier_order.cancelled": (payments.after_cancellation,),
+    "supplier_order.cancelled": (payments.after_cancellation, notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
     "refund.requested": (payments.give_money_back,),
     "webhook.stored": (payments.apply_webhook,),
+    "webhook_endpoint.disabled": (notices.tell, notices.mail),
+    "job.requested": (jobs.run,),
 }
 
 
@@ -33,6 +41,11 @@ def consumers() -> dict[str, Consumer]:
     found = {name_of(consumer): consumer for heard in SUBSCRIPTIONS.values() for consumer in heard}
     assert logistics is not None
     return found
+
+
+def consumer_of(name: str) -> Consumer:
+    """The consumer of a delivery; every webhook endpoint is one, and all of them are sent by the same function."""
+    return webhooks.send if name.startswith(WEBHOOK) else consumers()[name]
 
 
 @cache

@@ -4,6 +4,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from shop.clock import business_now, machine_now
+from shop.files import service as files
 from shop.http import idempotency
 from shop.logistics import service as logistics
 from shop.payments import service as payments
@@ -40,6 +41,9 @@ ask_stripe.calls_out = True  # type: ignore[attr-defined]
 
 RETENTION = (
     ("delivery", "status = 'done' AND done_at < clock_timestamp() - interval '30 days'"),
+    ("delivery", "status = 'parked' AND consumer LIKE 'webhook:%' AND due_at < clock_timestamp() - interval '30 days'"),
+    ("job", "ended_at < clock_timestamp() - interval '90 days'"),
+    ("notice", "recorded_at < clock_timestamp() - interval '2 years'"),
     ("api_token", "expires_at < clock_timestamp() - interval '30 days'"),
     ("login_failure", "at < clock_timestamp() - interval '1 day'"),
 )
@@ -54,6 +58,15 @@ def forget_old(session: Session) -> int:
             text(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {old} LIMIT 10000)")  # noqa: S608
         ).rowcount  # type: ignore[attr-defined]
     return dropped
+
+
+def drop_files() -> None:
+    """Drop files past their written period, such as the results of jobs after seven days: the bytes and the rows."""
+    while files.drop_expired():
+        pass
+
+
+drop_files.calls_out = True  # type: ignore[attr-defined]
 
 
 def check() -> None:

@@ -415,6 +415,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_delivery_parked", "delivery", ["event_id"], unique=False, postgresql_where=sa.text("status = 'parked'")
     )
+    op.create_index(
+        "ix_delivery_webhook",
+        "delivery",
+        ["consumer", "event_id"],
+        unique=False,
+        postgresql_where=sa.text("consumer LIKE 'webhook:%%'"),
+    )
     op.create_table(
         "ledger_account",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -440,6 +447,28 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_membership_organisation_id"), "membership", ["organisation_id"], unique=False)
     op.create_index("ix_membership_user_organisation", "membership", ["user_id", "organisation_id"], unique=True)
+    op.create_table(
+        "notice",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text_en", sa.Text(), nullable=False),
+        sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column(
+            "recorded_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("read_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name=op.f("fk_notice_organisation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
+        sa.UniqueConstraint("organisation_id", "source_id", name=op.f("uq_notice_organisation_id_source_id")),
+    )
+    op.create_index("ix_notice_organisation", "notice", ["organisation_id", "id"], unique=False)
     op.create_table(
         "pairing_member",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -479,6 +508,62 @@ def upgrade() -> None:
         sa.UniqueConstraint("cooperative_id", "code", name=op.f("uq_product_cooperative_id_code")),
     )
     op.create_table(
+        "stored_file",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "recorded_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name=op.f("fk_stored_file_organisation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stored_file")),
+    )
+    op.create_index(
+        "ix_stored_file_expires_at",
+        "stored_file",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
+    op.create_index(op.f("ix_stored_file_organisation_id"), "stored_file", ["organisation_id"], unique=False)
+    op.create_table(
+        "webhook_endpoint",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("kinds", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("is_private", sa.Boolean(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("rest_until", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint("status IN ('active', 'disabled')", name=op.f("ck_webhook_endpoint_status")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisation.id"], name=op.f("fk_webhook_endpoint_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_endpoint")),
+        sa.UniqueConstraint("organisation_id", "url", name=op.f("uq_webhook_endpoint_organisation_id_url")),
+    )
+    op.create_index(
+        "ix_webhook_endpoint_active",
+        "webhook_endpoint",
+        ["organisation_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'active'"),
+    )
+    op.create_table(
         "api_token",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -509,6 +594,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_certificate")),
     )
     op.create_index(op.f("ix_certificate_product_id"), "certificate", ["product_id"], unique=False)
+    op.create_table(
+        "job",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("asked", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("progress", sa.BigInteger(), nullable=False),
+        sa.Column("file_id", sa.Uuid(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column(
+            "recorded_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("ended_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.CheckConstraint("file_id IS NULL OR status = 'done'", name=op.f("ck_job_result_of_done")),
+        sa.CheckConstraint(
+            "status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_job_status")
+        ),
+        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("ck_job_progress")),
+        sa.ForeignKeyConstraint(["file_id"], ["stored_file.id"], name=op.f("fk_job_file_id"), ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name=op.f("fk_job_organisation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
+    )
+    op.create_index("ix_job_file_id", "job", ["file_id"], unique=False, postgresql_where=sa.text("file_id IS NOT NULL"))
+    op.create_index(op.f("ix_job_organisation_id"), "job", ["organisation_id"], unique=False)
     op.create_table(
         "ledger_balance",
         sa.Column("account_id", sa.Uuid(), nullable=False),

@@ -10,12 +10,12 @@ from shop.files import service
 from shop.http.routes import PUBLIC, Raw, Routes
 
 routes = Routes("/v1", tag="Files")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MEDIA_TYPES = f"application/octet-stream application/pdf text/csv {XLSX}"
 Token = Annotated[str, Field(min_length=10, max_length=1000)]
 
 
-@routes.get(
-    "/downloads/<token>", allow=PUBLIC, answers={200: "application/octet-stream application/pdf"}, refusals=(NotFound,)
-)
+@routes.get("/downloads/<token>", allow=PUBLIC, answers={200: MEDIA_TYPES}, refusals=(NotFound,))
 def download(token: Token) -> Raw:
     """The file behind a link that a job gave, always as an attachment."""
     name, media_type, data = service.read(token)

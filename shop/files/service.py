@@ -1,25 +1,29 @@
-"""Put, register, link and read files. Putting and reading speak to the store: never inside a transaction."""
+"""Put, register, link, read and drop files. Whatever speaks to the store is never called inside a transaction."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
+from sqlalchemy import Interval, cast, delete, func, literal, select
 from sqlalchemy.orm import Session
 
 from config.settings import settings
-from shop.errors import NotFound
+from shop.db import in_unit_of_work
+from shop.errors import Busy, NotFound
 from shop.files.models import StoredFile
 
 LINK_SECONDS = 24 * 3600
 
 
 @cache
-def store() -> ObjectStore:
-    """The store of the settings: `s3://bucket/prefix` (credentials as S3 clients read them), else a folder."""
-    place = settings().files
+def store_at(place: str) -> ObjectStore:
     if "://" in place:
         return from_url(place)
     folder = Path(place)
@@ -27,35 +31,65 @@ def store() -> ObjectStore:
     return LocalStore(folder)
 
 
+def store() -> ObjectStore:
+    """The store of the settings: `s3://bucket/prefix` (credentials as S3 clients read them), else a folder."""
+    return store_at(settings().files)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Busy when the store does not answer; a missing file is still a FileNotFoundError."""
+    try:
+        yield
+    except BaseError as error:
+        raise Busy("The store of files is not answering.") from error
+
+
 def path_of(file_id: UUID) -> str:
     return f"{file_id.hex[-2:]}/{file_id.hex}"
 
 
 def put(file_id: UUID, data: bytes) -> None:
-    """Store bytes under an id; the same id again replaces them, so a repeated task leaves one file."""
-    store().put(path_of(file_id), data)
+    """Store bytes under an id; the same id again replaces them."""
+    with answering():
+        store().put(path_of(file_id), data)
+
+
+def remove(file_id: UUID) -> None:
+    """Take a file out of the store; one that is not there is out already."""
+    with answering(), suppress(FileNotFoundError):
+        store().delete(path_of(file_id))
 
 
 def register(
-    session: Session, *, file_id: UUID, organisation_id: UUID, name: str, media_type: str, data: bytes
+    session: Session,
+    *,
+    file_id: UUID,
+    organisation_id: UUID,
+    name: str,
+    media_type: str,
+    data: bytes,
+    kept_for: timedelta | None = None,
 ) -> None:
-    """Record whose file it is, after it was put; again changes nothing."""
-    if session.get(StoredFile, file_id) is None:
-        session.add(
-            StoredFile(
-                id=file_id,
-                organisation_id=organisation_id,
-                name=name,
-                media_type=media_type,
-                size=len(data),
-                sha256=hashlib.sha256(data).digest(),
-            )
+    """Record whose file it is, after it was put; after the written period `kept_for`, `drop_expired` takes it."""
+    session.add(
+        StoredFile(
+            id=file_id,
+            organisation_id=organisation_id,
+            name=name,
+            media_type=media_type,
+            size=len(data),
+            sha256=hashlib.sha256(data).digest(),
+            expires_at=func.clock_timestamp() + cast(literal(kept_for), Interval) if kept_for else None,
         )
-        session.flush()
+    )
+    session.flush()
 
 
 def signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(settings().secret_key, salt="download")
+    return URLSafeTimedSerializer(
+        settings().secret_key, salt="download", signer_kwargs={"digest_method": hashlib.sha256}
+    )
 
 
 def link(file: StoredFile) -> str:
@@ -67,6 +101,28 @@ def read(token: str) -> tuple[str, str, bytes]:
     """Name, media type and bytes behind a link; NotFound for a link that is not ours, expired, or without its file."""
     try:
         file_id, name, media_type = signer().loads(token, max_age=LINK_SECONDS)
-        return name, media_type, bytes(store().get(path_of(UUID(hex=file_id))).bytes())
+        with answering():
+            return name, media_type, bytes(store().get(path_of(UUID(hex=file_id))).bytes())
     except (BadSignature, FileNotFoundError) as error:
         raise NotFound from error
+
+
+def drop_expired(*, limit: int = 500) -> int:
+    """Drop files past their period, the bytes first and then the rows; gives how many."""
+
+    def over(session: Session) -> list[UUID]:
+        return list(
+            session.scalars(
+                select(StoredFile.id)
+                .where(StoredFile.expires_at <= func.clock_timestamp())
+                .order_by(StoredFile.expires_at)
+                .limit(limit)
+            )
+        )
+
+    found = in_unit_of_work(over)
+    for file_id in found:
+        remove(file_id)
+    if found:
+        in_unit_of_work(lambda session: session.execute(delete(StoredFile).where(StoredFile.id.in_(found))))
+    return len(found)

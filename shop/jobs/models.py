@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
@@ -19,13 +19,18 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+ALIVE = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
 class Job(Model):
-    """One piece of long work for one organisation."""
+    """One piece of long work for one organisation. `progress` is in percent; `asked` is what the kind of job needs."""
 
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+        CheckConstraint("file_id IS NULL OR status = 'done'", name="result_of_done"),
+        Index("ix_job_file_id", "file_id", postgresql_where=text("file_id IS NOT NULL")),
     )
 
     id: Mapped[UUID] = id_column()
@@ -35,7 +40,7 @@ class Job(Model):
     asked: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default=JobStatus.QUEUED)
     progress: Mapped[int] = mapped_column(default=0)
-    file_id: Mapped[UUID | None] = mapped_column(ForeignKey("stored_file.id"))
+    file_id: Mapped[UUID | None] = mapped_column(ForeignKey("stored_file.id", ondelete="SET NULL"))
     error: Mapped[str | None]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     ended_at: Mapped[datetime | None]

@@ -1,6 +1,6 @@
-"""Ask for long work, follow it, cancel it."""
+"""Ask for long work, follow it, cancel it; and what the worker says of it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from shop.actor import Actor
 from shop.errors import NotFound, Refusal
-from shop.jobs.models import Job, JobStatus
+from shop.files import service as files
+from shop.jobs.models import ALIVE, Job, JobStatus
 from shop.outbox import service as outbox
 
-ALIVE = (JobStatus.QUEUED, JobStatus.RUNNING)
+RESULT_KEPT = timedelta(days=7)
+"""How long a result can be fetched; the job itself is remembered longer."""
 
 
 class JobEnded(Refusal):
@@ -21,7 +23,7 @@ class JobEnded(Refusal):
 
 
 def start(session: Session, *, actor: Actor, kind: str, asked: dict[str, Any], now: datetime) -> Job:
-    """Record the job and announce it; a worker takes it after the commit."""
+    """Record the job and announce it; a worker takes it after the commit. `asked` holds plain JSON, ids in hex."""
     job = Job(organisation_id=actor.organisation_id, user_id=actor.user_id, kind=kind, asked=asked)
     session.add(job)
     session.flush()
@@ -31,9 +33,7 @@ def start(session: Session, *, actor: Actor, kind: str, asked: dict[str, Any], n
 
 def find(session: Session, actor: Actor, job_id: UUID) -> Job:
     """A job of the actor's organisation, or NotFound."""
-    job = session.scalars(
-        select(Job).where(Job.id == job_id, Job.organisation_id == actor.organisation_id)
-    ).first()
+    job = session.scalars(select(Job).where(Job.id == job_id, Job.organisation_id == actor.organisation_id)).first()
     if job is None:
         raise NotFound
     return job
@@ -51,6 +51,25 @@ def change(session: Session, job_id: UUID, *, to: JobStatus, **values: Any) -> b
         .execution_options(synchronize_session=False)
     ).first()
     return changed is not None
+
+
+def complete(session: Session, job: Job, *, file_id: UUID, name: str, media_type: str, data: bytes) -> bool:
+    """Register the file that was put as the job's result and end the job; False, and nothing kept, if it has ended."""
+    if not change(session, job.id, to=JobStatus.DONE, progress=100):
+        return False
+    files.register(
+        session,
+        file_id=file_id,
+        organisation_id=job.organisation_id,
+        name=name,
+        media_type=media_type,
+        data=data,
+        kept_for=RESULT_KEPT,
+    )
+    session.execute(
+        update(Job).where(Job.id == job.id).values(file_id=file_id).execution_options(synchronize_session=False)
+    )
+    return True
 
 
 def cancel(session: Session, *, actor: Actor, job_id: UUID) -> Job:

@@ -20,9 +20,11 @@ class NoticeQuery(Query):
 
 
 class NoticeOut(Out):
+    """A notice in both languages. `subject` is the public id of what it is about: an order, its part, a webhook."""
+
     id: NoticeId
     kind: str
-    subject_id: str
+    subject: str
     text: str
     text_en: str
     at: str
@@ -53,7 +55,7 @@ def list_notices(session: Session, actor: Actor, query: NoticeQuery) -> NoticePa
             NoticeOut(
                 id=row.id,
                 kind=row.kind,
-                subject_id=row.subject_id.hex,
+                subject=row.subject,
                 text=row.text,
                 text_en=row.text_en,
                 at=row.at.isoformat(),

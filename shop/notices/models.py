@@ -3,14 +3,17 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
 
 
 class Notice(Model):
-    """One thing told to one organisation; `source_id` is the event it tells of, so that nothing is told twice."""
+    """One thing told to one organisation; `source_id` is the event it tells of, so that nothing is told twice.
+
+    `subject` is the public id of what it is about, as that organisation reads it. `at` is business time.
+    """
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -22,8 +25,9 @@ class Notice(Model):
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     source_id: Mapped[UUID]
     kind: Mapped[str]
-    subject_id: Mapped[UUID]
+    subject: Mapped[str]
     text: Mapped[str]
     text_en: Mapped[str]
     at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     read_at: Mapped[datetime | None]

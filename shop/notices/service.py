@@ -3,7 +3,7 @@
 import re
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from config.settings import settings
-from shop.actor import Actor
+from shop.actor import Actor, Audience
 from shop.ids import new_id
 from shop.notices.models import Notice
 
@@ -25,16 +25,32 @@ TEXTS = {
     "supplier_order.shipped": ("订单已发货，可查看物流。", "Your order is on its way."),
     "supplier_order.delivered": ("订单已送达，请验收。", "Your order has arrived; please inspect it."),
     "supplier_order.cancelled": ("订单已取消。", "The order was cancelled."),
+    "webhook_endpoint.disabled": (
+        "回调地址多次投递失败，已停用。",
+        "A webhook failed too often and is disabled.",
+    ),
 }
 """Which events are told, in Chinese and English."""
 
-MAILED = frozenset({"order.placed", "supplier_order.delivered", "supplier_order.cancelled"})
+EVERYBODY = frozenset({Audience.BUYER, Audience.COOPERATIVE, Audience.ADMIN})
+TOLD = {
+    "order.placed": frozenset({Audience.COOPERATIVE}),
+    "supplier_order.accepted": frozenset({Audience.BUYER}),
+    "supplier_order.shipped": frozenset({Audience.BUYER}),
+    "supplier_order.delivered": frozenset({Audience.BUYER}),
+    "supplier_order.cancelled": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
+    "webhook_endpoint.disabled": EVERYBODY,
+}
+"""Which side of those who may see an event is told of it."""
+
+MAILED = frozenset(
+    {"order.placed", "supplier_order.delivered", "supplier_order.cancelled", "webhook_endpoint.disabled"}
+)
+SECONDS = 10
 
 
-def tell(
-    session: Session, *, organisations: Sequence[UUID], source_id: UUID, kind: str, subject_id: UUID, at: datetime
-) -> None:
-    """Tell these organisations of an event, once each."""
+def tell(session: Session, *, subjects: Mapping[UUID, str], source_id: UUID, kind: str, at: datetime) -> None:
+    """Tell organisations of an event, once each; `subjects` says for each what it is about, as a public id."""
     text, text_en = TEXTS[kind]
     rows = [
         {
@@ -42,12 +58,12 @@ def tell(
             "organisation_id": organisation,
             "source_id": source_id,
             "kind": kind,
-            "subject_id": subject_id,
+            "subject": subject,
             "text": text,
             "text_en": text_en,
             "at": at,
         }
-        for organisation in sorted(set(organisations))
+        for organisation, subject in sorted(subjects.items())
     ]
     if rows:
         session.execute(insert(Notice).on_conflict_do_nothing(), rows)
@@ -76,7 +92,13 @@ def of_organisation(session: Session, actor: Actor, *, before: UUID | None, limi
     return session.scalars(wanted.order_by(Notice.id.desc()).limit(limit)).all()
 
 
-def mail(*, to: str, subject: str, body: str, message_id: str, at: datetime) -> None:
+def mail_of(kind: str, subject: str) -> tuple[str, str]:
+    """Subject line and text of the mail about an event, in both languages."""
+    text, text_en = TEXTS[kind]
+    return f"{text} {text_en}", f"{text}\n{text_en}\n\n{subject}\n{settings().public_url}\n"
+
+
+def send_mail(*, to: str, subject: str, body: str, message_id: str, at: datetime) -> None:
     """Send one mail: by SMTP where it is set, else as a file in the folder of the embedded start.
 
     `message_id` names the mail, so that a mail which is sent twice is one mail to a careful reader and one file here.
@@ -92,9 +114,14 @@ def mail(*, to: str, subject: str, body: str, message_id: str, at: datetime) -> 
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / (re.sub(r"[^\w.-]", "_", message_id) + ".eml")).write_bytes(message.as_bytes())
         return
-    with smtplib.SMTP(address.hostname, address.port or 25, timeout=10) as server:
-        if address.scheme == "smtps" or address.username:
-            server.starttls(context=ssl.create_default_context())
+    tls = ssl.create_default_context()
+    if address.scheme == "smtps":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(address.hostname, address.port or 465, timeout=SECONDS, context=tls)
+    else:
+        server = smtplib.SMTP(address.hostname, address.port or 25, timeout=SECONDS)
+    with server:
         if address.username:
+            if address.scheme != "smtps":
+                server.starttls(context=tls)  # a password is never sent in the open
             server.login(unquote(address.username), unquote(address.password or ""))
         server.send_message(message)

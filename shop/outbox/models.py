@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import UUID as Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,6 +50,7 @@ class Delivery(Model):
         CheckConstraint("status IN ('waiting', 'sent', 'claimed', 'done', 'parked')", name="status"),
         Index("ix_delivery_due", "due_at", postgresql_where=text("status IN ('waiting', 'sent', 'claimed')")),
         Index("ix_delivery_parked", "event_id", postgresql_where=text("status = 'parked'")),
+        Index("ix_delivery_webhook", "consumer", "event_id", postgresql_where=text("consumer LIKE 'webhook:%'")),
     )
 
     event_id: Mapped[UUID] = mapped_column(ForeignKey("event.id"), primary_key=True)
@@ -60,6 +61,36 @@ class Delivery(Model):
     token: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
     done_at: Mapped[datetime | None]
+
+
+class EndpointStatus(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class WebhookEndpoint(Model):
+    """An address of an organisation that hears its events. Its secret is made from its id and kept nowhere.
+
+    `kinds` holds `*` for every kind. `failures` counts failures in a row; while they go on, no call is made before
+    `rest_until` (machine time). `is_private` marks an address on this machine's own network, refused in production.
+    """
+
+    __tablename__ = "webhook_endpoint"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'disabled')", name="status"),
+        UniqueConstraint("organisation_id", "url"),
+        Index("ix_webhook_endpoint_active", "organisation_id", postgresql_where=text("status = 'active'")),
+    )
+
+    id: Mapped[UUID] = id_column()
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    url: Mapped[str]
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    status: Mapped[str] = mapped_column(default=EndpointStatus.ACTIVE)
+    is_private: Mapped[bool] = mapped_column(default=False)
+    failures: Mapped[int] = mapped_column(default=0)
+    rest_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
 class Numbering(Model):

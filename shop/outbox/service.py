@@ -183,6 +183,15 @@ def working(taken: Claim) -> Iterator[Session]:
         yield session
 
 
+def renew(session: Session, taken: Claim, *, lease: timedelta = LEASE) -> None:
+    """Hold a claim for longer, in a unit of work of `working`, so that long work is not taken over while it lives."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token)
+        .values(status=DeliveryStatus.CLAIMED, due_at=func.clock_timestamp() + cast(literal(lease), Interval))
+    )
+
+
 def finish(session: Session, taken: Claim) -> None:
     """Mark the delivery done in the transaction of its effect."""
     session.execute(

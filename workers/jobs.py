@@ -1,0 +1,161 @@
+"""Long work: one function per kind of job, run under the claim of its event.
+
+A function opens its own units of work, says how far it is and gives back the finished file. It sees every row, so it
+asks again for what the job's organisation may see.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.db import unit_of_work
+from shop.documents import rendering
+from shop.errors import Busy, NotFound, Refusal
+from shop.files import service as files
+from shop.jobs import service as jobs
+from shop.jobs.models import ALIVE, Job, JobStatus
+from shop.orders.models import Order
+from shop.orders.queries_documents import order_paper
+from shop.outbox import service as outbox
+
+log = structlog.get_logger()
+LEASE = timedelta(seconds=60)  # more than any step between two reports takes
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished file."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+class Ended(Exception):
+    """The job was cancelled, or ended by another worker: what was made of it is dropped."""
+
+
+Report = Callable[[int], None]
+"""Says how far the job is, in percent; raises Ended when there is no need to go on."""
+
+
+def order_confirmation(job: Job, at: datetime, report: Report) -> Made:
+    """采购订单 as PDF."""
+    order_id = UUID(hex=job.asked["order_id"])
+    with unit_of_work() as session:
+        mine = session.scalar(select(Order.number).where(Order.id == order_id, Order.buyer_id == job.organisation_id))
+        if mine is None:
+            raise NotFound
+        data = order_paper(session, order_id)
+    report(20)
+    pdf = rendering.render(rendering.Template.ORDER, data, at=at)
+    return Made(f"采购订单-{data['number']}.pdf", rendering.PDF_TYPE, pdf)
+
+
+KINDS: dict[str, Callable[[Job, datetime, Report], Made]] = {
+    "order_confirmation": order_confirmation,
+}
+
+
+def run(taken: outbox.Claim, *, job_id: UUID, **_newer: Any) -> None:
+    """Do a job: begin it, make its file, put the file, then result, end and mark in one commit.
+
+    A job that is refused fails at once, one that breaks fails after three attempts; neither leaves a file.
+    """
+    with outbox.working(taken) as session:
+        job = begin(session, taken, job_id)
+    if job is None:
+        drop_leftovers(taken, job_id)
+        return
+    file_id, report = file_of(job_id, taken.token), reporter(taken, job_id)
+    try:
+        made = KINDS[job.kind](job, taken.at, report)
+        report(95)
+        files.put(file_id, made.data)
+        with outbox.working(taken) as session:
+            jobs.complete(session, job, file_id=file_id, name=made.name, media_type=made.media_type, data=made.data)
+            outbox.finish(session, taken)
+        drop_leftovers(taken, job_id)
+    except Ended:
+        with outbox.working(taken) as session:
+            outbox.finish(session, taken)
+        drop_leftovers(taken, job_id)
+    except outbox.Fenced:
+        files.remove(file_id)
+        raise
+    except Exception as error:
+        for_good = isinstance(error, Refusal | rendering.DocumentError) and not isinstance(error, Busy)
+        if not for_good and taken.attempts < ATTEMPTS:
+            raise
+        log.error("job_failed", job=job_id.hex, kind=job.kind, exc_info=error)
+        fail(taken, job_id, why(error))
+
+
+run.calls_out = True  # type: ignore[attr-defined]
+run.lease = LEASE  # type: ignore[attr-defined]
+run.attempts = ATTEMPTS + 1  # type: ignore[attr-defined]  # one more, to record that the last ended without a word
+
+
+def begin(session: Session, taken: outbox.Claim, job_id: UUID) -> Job | None:
+    """The job, marked as running; None when there is nothing to do, with the delivery marked done."""
+    job = session.get(Job, job_id)
+    if job is None or job.status not in ALIVE:
+        outbox.finish(session, taken)
+        return None
+    if taken.attempts > ATTEMPTS:
+        jobs.change(session, job_id, to=JobStatus.FAILED, error="The work stopped its worker, again and again.")
+        outbox.finish(session, taken)
+        return None
+    session.expunge(job)
+    jobs.change(session, job_id, to=JobStatus.RUNNING, progress=0)
+    return job
+
+
+def reporter(taken: outbox.Claim, job_id: UUID) -> Report:
+    def report(progress: int) -> None:
+        with outbox.working(taken) as session:
+            outbox.renew(session, taken, lease=LEASE)
+            alive = jobs.change(session, job_id, to=JobStatus.RUNNING, progress=progress)
+        if not alive:
+            raise Ended
+
+    return report
+
+
+def fail(taken: outbox.Claim, job_id: UUID, error: str) -> None:
+    with outbox.working(taken) as session:
+        jobs.change(session, job_id, to=JobStatus.FAILED, error=error)
+        outbox.finish(session, taken)
+    drop_leftovers(taken, job_id)
+
+
+def why(error: Exception) -> str:
+    """What the asker is told: a refusal in its own words; of anything else only that it broke."""
+    if isinstance(error, Refusal):
+        return error.detail or error.title
+    return "The work could not be finished; the operators can see why."
+
+
+def file_of(job_id: UUID, token: int) -> UUID:
+    """Each claim puts its file under an id of its own, so that a late worker cannot change a result."""
+    return uuid5(job_id, str(token))
+
+
+def drop_leftovers(taken: outbox.Claim, job_id: UUID) -> None:
+    """Remove what this claim and earlier ones put and the job did not keep as its result."""
+    with unit_of_work() as session:
+        kept = session.scalar(select(Job.file_id).where(Job.id == job_id))
+    for token in range(1, taken.token + 1):
+        if file_of(job_id, token) == kept:
+            continue
+        try:
+            files.remove(file_of(job_id, token))
+        except Busy as error:
+            log.warning("file_left_behind", job=job_id.hex, token=token, detail=error.detail)
