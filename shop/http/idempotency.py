@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -103,5 +103,6 @@ def keep(session: Session, place: Place, *, status: int, body: str) -> None:
 
 def forget_old(session: Session, *, now: datetime, limit: int = 10_000) -> int:
     """Drop keys older than they are kept; returns how many."""
-    old = select(text("ctid")).select_from(IdempotencyKey).where(IdempotencyKey.at < now - KEPT).limit(limit)
-    return session.execute(delete(IdempotencyKey).where(text("ctid").in_(old))).rowcount  # type: ignore[attr-defined, no-any-return]
+    row: ColumnElement[str] = literal_column("ctid")
+    old = select(row).select_from(IdempotencyKey).where(IdempotencyKey.at < now - KEPT).limit(limit)
+    return session.execute(delete(IdempotencyKey).where(row.in_(old))).rowcount  # type: ignore[attr-defined, no-any-return]
