@@ -37,7 +37,7 @@ def order_paper(session: Session, order_id: UUID) -> dict[str, Any]:
     codes = dict(
         session.execute(
             select(Product.id, Product.code).where(Product.id.in_({line.product_id for line in lines}))
-        ).tuples()
+        ).all()
     )
     return {
         "number": order.number,
@@ -85,7 +85,7 @@ def names_of(session: Session, codes: list[str]) -> dict[str, str]:
     known = dict(
         session.execute(
             select(Division.code, Division.name).where(Division.code.in_(wanted)).order_by(Division.valid_from)
-        ).tuples()
+        ).all()
     )
     full = {}
     for code in codes:
