@@ -37,6 +37,7 @@ PUBLISHED = (
     "charge.succeeded",
     "order.placed",
     "refund.requested",
+    "refund.succeeded",
     "shipment.delivered",
     "supplier_order.accepted",
     "supplier_order.cancelled",
