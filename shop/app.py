@@ -26,7 +26,7 @@ log = structlog.get_logger()
 VERSION = "0.1.0"
 ROOMS = (
     "accounts", "catalogue", "stock", "storefront", "orders", "payments", "logistics", "reporting", "jobs", "notices",
-    "files", "outbox",
+    "files", "ledger", "outbox",
 )  # fmt: skip
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import jobs, logistics, notices, orders, payments, webhooks
+from workers import jobs, notices, orders, payments, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -38,9 +38,7 @@ def name_of(consumer: Consumer) -> str:
 @cache
 def consumers() -> dict[str, Consumer]:
     """Every consumer by name."""
-    found = {name_of(consumer): consumer for heard in SUBSCRIPTIONS.values() for consumer in heard}
-    assert logistics is not None
-    return found
+    return {name_of(consumer): consumer for heard in SUBSCRIPTIONS.values() for consumer in heard}
 
 
 def consumer_of(name: str) -> Consumer:

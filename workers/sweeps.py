@@ -7,7 +7,7 @@ from shop.clock import business_now, machine_now
 from shop.files import service as files
 from shop.http import idempotency
 from shop.logistics import service as logistics
-from shop.payments import service as payments
+from shop.payments.service import charging, gateway_work
 from shop.reporting import rollup
 from shop.stock.service import offering
 
@@ -19,7 +19,7 @@ def roll_up(session: Session) -> int:
 
 def cancel_unpaid(session: Session) -> int:
     """Cancel prepaid orders whose money did not come in time."""
-    return payments.cancel_unpaid(session, now=business_now(session))
+    return charging.cancel_unpaid(session, now=business_now(session))
 
 
 def move_shipments(session: Session) -> int:
@@ -34,7 +34,7 @@ def close_supply_windows(session: Session) -> int:
 
 def ask_stripe() -> None:
     """Ask the gateway about what it left open."""
-    payments.ask_gateway()
+    gateway_work.ask_again()
 
 
 ask_stripe.calls_out = True  # type: ignore[attr-defined]

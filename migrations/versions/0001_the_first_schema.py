@@ -791,6 +791,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("order_id", sa.Uuid(), nullable=False),
         sa.Column("buyer_id", sa.Uuid(), nullable=False),
+        sa.Column("parts", sa.ARRAY(sa.UUID()), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
@@ -812,6 +813,7 @@ def upgrade() -> None:
             "status IN ('pending', 'unknown', 'succeeded', 'failed', 'cancelled')", name=op.f("ck_charge_status")
         ),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_charge_amount")),
+        sa.CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name=op.f("ck_charge_refunded")),
         sa.ForeignKeyConstraint(["order_id"], ["purchase_order.id"], name=op.f("fk_charge_order_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_charge")),
         sa.UniqueConstraint("gateway_id", name=op.f("uq_charge_gateway_id")),
@@ -1015,6 +1017,12 @@ def upgrade() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("gateway_id", sa.Text(), nullable=True),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column(
+            "recorded_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
         sa.Column("done_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name=op.f("ck_refund_status")),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_refund_amount")),

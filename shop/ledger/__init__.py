@@ -1,1 +1,1 @@
-"""Double entry: accounts per organisation and kind, transactions whose entries sum to zero, kept balances, credit limits."""
+"""Double entry: accounts per organisation and kind, transactions that sum to zero, kept balances, credit limits."""

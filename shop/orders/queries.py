@@ -55,3 +55,8 @@ def lines_of(session: Session, supplier_order_ids: Sequence[UUID]) -> dict[UUID,
     ):
         found[line.supplier_order_id].append(line)
     return found
+
+
+def terms_of(session: Session, order_id: UUID) -> str:
+    """The payment terms of an order."""
+    return session.execute(select(Order.terms).where(Order.id == order_id)).scalar_one()

@@ -1,4 +1,4 @@
-"""How orders are paid: charges by bank transfer, on terms or by Stripe; refunds; webhooks stored first, worked on later.
+"""How orders are paid: charges by transfer, on terms or by Stripe; refunds; webhooks stored first, then worked on.
 
 Announces `charge.requested`, `charge.succeeded`, `refund.requested`, `webhook.stored`.
 """

@@ -4,7 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import UUID as Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
@@ -25,16 +26,21 @@ class ChargeStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-RANK = {"pending": 0, "unknown": 0, "failed": 1, "cancelled": 1, "succeeded": 2}
-"""A later word of the gateway is believed only when it ranks higher than what is known."""
+OPEN = (ChargeStatus.PENDING, ChargeStatus.UNKNOWN)
+NOT_PAID = (ChargeStatus.PENDING, ChargeStatus.UNKNOWN, ChargeStatus.FAILED, ChargeStatus.CANCELLED)
+"""What `succeeded` outranks: a later word of the gateway is believed only when it ranks higher than what is known."""
 
 
 class Charge(Model):
-    """What a buyer was asked to pay for one order, by one method. `reference` is the code of the payment notice."""
+    """What a buyer was asked to pay for one order, by one method.
+
+    `parts` are the supplier orders that the amount covers; `reference` is the code of the payment notice.
+    """
 
     __tablename__ = "charge"
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount"),
+        CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="refunded"),
         CheckConstraint("status IN ('pending', 'unknown', 'succeeded', 'failed', 'cancelled')", name="status"),
         CheckConstraint("method IN ('bank_transfer', 'stripe')", name="method"),
         Index(
@@ -49,6 +55,7 @@ class Charge(Model):
     id: Mapped[UUID] = id_column()
     order_id: Mapped[UUID] = mapped_column(ForeignKey("purchase_order.id"))
     buyer_id: Mapped[UUID]
+    parts: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid(as_uuid=True)))
     method: Mapped[str]
     status: Mapped[str] = mapped_column(default=ChargeStatus.PENDING)
     amount_fen: Mapped[int]
@@ -88,6 +95,7 @@ class Refund(Model):
     amount_fen: Mapped[int]
     gateway_id: Mapped[str | None] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     done_at: Mapped[datetime | None]
 
 

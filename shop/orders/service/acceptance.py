@@ -29,7 +29,7 @@ from shop.ledger import service as ledger
 from shop.ledger.models import AccountKind
 from shop.money import split
 from shop.orders import queries, queries_fulfilment
-from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, SupplierOrder, WrongStatus
+from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, SupplierOrder, Terms, WrongStatus
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas_fulfilment import CountIn, Inspect
 from shop.orders.service.moving import move
@@ -115,6 +115,8 @@ def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: I
         ],
         now=now,
     )
+    if queries.terms_of(session, part.order_id) == Terms.ON_TERMS:  # what was not accepted will never be owed
+        ledger.release_credit(session, part.buyer_id, part.goods_fen + part.freight_fen - owed)
     record_facts(session, lines, accepted, freight, now)
     return note_id
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from shop.actor import Actor
 from shop.facts import service as facts
 from shop.facts.models import Measure
+from shop.ledger import service as ledger
 from shop.orders import queries
-from shop.orders.models import OrderLine, Status, SupplierOrder, WrongStatus
+from shop.orders.models import Order, OrderLine, Status, SupplierOrder, Terms, WrongStatus
 from shop.orders.service.moving import move
 from shop.orders.service.placing import finished
 from shop.stock.service import holding
@@ -37,8 +38,15 @@ def cancel_order(session: Session, *, order_id: UUID, by: Actor, reason: str, no
 
 
 def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> None:
-    """Cancel one part: WrongStatus unless it may still be; the money follows by the event."""
+    """Cancel one part: WrongStatus unless it may still be. Credit comes back here, money paid follows by the event."""
     move(session, supplier_order_id=supplier_order_id, to=Status.CANCELLED, by=by, now=now, reason=reason)
+    part, terms = session.execute(
+        select(SupplierOrder, Order.terms)
+        .join(Order, Order.id == SupplierOrder.order_id)
+        .where(SupplierOrder.id == supplier_order_id)
+    ).one()
+    if terms == Terms.ON_TERMS:
+        ledger.release_credit(session, part.buyer_id, part.goods_fen + part.freight_fen)
     lines = session.scalars(
         select(OrderLine).where(OrderLine.supplier_order_id == supplier_order_id).order_by(OrderLine.id)
     ).all()

@@ -1,0 +1,118 @@
+"""Paying, booking what the bank received, and the gateway's webhook."""
+
+from datetime import datetime
+
+from flask import Response, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor, Audience, Role
+from shop.errors import NotFound, Refusal
+from shop.http.routes import PUBLIC, REQUIRED, Routes, audience, roles
+from shop.ids import OrderId
+from shop.orders import queries
+from shop.payments.gateway import InvalidSignature
+from shop.payments.models import Charge, Method, Refund
+from shop.payments.schemas import BankReceipt, ChargeOut, Pay, PaymentsOut, RefundOut
+from shop.payments.service import charging, webhooks
+from shop.payments.service.gateway_work import gateway
+
+routes = Routes("/v1", tag="Payments")
+webhook_routes = Routes("/webhooks", tag="Webhooks in")
+
+
+class BadSignature(Refusal):
+    code, status = "bad_signature", 400
+    title, title_zh = "This is not signed with our secret.", "签名无效。"
+
+
+def charge_out(charge: Charge) -> ChargeOut:
+    return ChargeOut(
+        id=charge.id,
+        order_id=charge.order_id,
+        method=charge.method,
+        status=charge.status,
+        amount_fen=charge.amount_fen,
+        refunded_fen=charge.refunded_fen,
+        reference=charge.reference,
+        failure=charge.failure,
+    )
+
+
+@routes.post(
+    "/buyer/orders/<order_id>/payments",
+    allow=roles(Role.REQUESTER, Role.FINANCE, Role.MANAGER, of=Audience.BUYER),
+    answers={201: ChargeOut},
+    refusals=(charging.NothingToPay, charging.AlreadyAsked),
+    key=REQUIRED,
+)
+def pay_order(session: Session, actor: Actor, now: datetime, order_id: OrderId, body: Pay) -> ChargeOut:
+    """Pay an order: by a transfer that names the reference given back, or through the gateway.
+
+    The answer comes before the money: read the payments of the order to see it succeed or fail.
+    """
+    return charge_out(
+        charging.request(
+            session,
+            actor=actor,
+            order_id=order_id,
+            method=Method(body.method),
+            payment_method=body.payment_method,
+            now=now,
+        )
+    )
+
+
+@routes.get("/buyer/orders/<order_id>/payments", allow=audience(Audience.BUYER), answers={200: PaymentsOut})
+def read_payments(session: Session, actor: Actor, order_id: OrderId) -> PaymentsOut:
+    """What was asked for an order, and what went back."""
+    order = queries.order(session, actor, order_id)
+    charges = session.scalars(select(Charge).where(Charge.order_id == order.id).order_by(Charge.id)).all()
+    refunds = session.scalars(
+        select(Refund).where(Refund.charge_id.in_([charge.id for charge in charges])).order_by(Refund.id)
+    )
+    return PaymentsOut(
+        charges=[charge_out(charge) for charge in charges],
+        refunds=[
+            RefundOut(
+                id=refund.id,
+                supplier_order_id=refund.supplier_order_id,
+                reason=refund.reason,
+                status=refund.status,
+                amount_fen=refund.amount_fen,
+            )
+            for refund in refunds
+        ],
+    )
+
+
+@routes.post(
+    "/admin/bank-receipts",
+    allow=roles(Role.OPERATOR, of=Audience.ADMIN),
+    answers={201: ChargeOut},
+    refusals=(NotFound, charging.AmountDiffers, charging.AlreadyAsked),
+    key=REQUIRED,
+)
+def book_bank_receipt(session: Session, actor: Actor, now: datetime, body: BankReceipt) -> ChargeOut:
+    """Book a transfer from the bank statement against the payment notice that it names, to the fen."""
+    return charge_out(
+        charging.receive_transfer(
+            session,
+            reference=body.reference,
+            amount_fen=body.amount_fen,
+            payer_name=body.payer_name,
+            by=actor,
+            now=now,
+        )
+    )
+
+
+@webhook_routes.post("/stripe", allow=PUBLIC, answers={202: None}, refusals=(BadSignature,), raw_body=True)
+def receive_stripe(session: Session, raw: bytes) -> Response:
+    """Take an event of the gateway: verified, stored, answered; worked on afterwards."""
+    try:
+        event = gateway().verify_webhook(raw, request.headers.get("Stripe-Signature", ""))
+    except InvalidSignature as error:
+        raise BadSignature from error
+    webhooks.store(session, event=event, raw=raw)
+    return Response(status=202)

@@ -1,0 +1,259 @@
+"""Ask a buyer for the money of an order, and take note that it came."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from shop.actor import SYSTEM, Actor
+from shop.audit import service as audit
+from shop.errors import Invalid, NotFound, Refusal
+from shop.facts import service as facts
+from shop.facts.models import Fact, Measure
+from shop.facts.service import DIMENSIONS
+from shop.ids import new_id
+from shop.ledger import service as ledger
+from shop.ledger.models import AccountKind
+from shop.orders import queries
+from shop.orders.models import Order, Status, SupplierOrder, Terms
+from shop.orders.service import cancelling, moving
+from shop.outbox import service as outbox
+from shop.payments.gateway import MAX_AMOUNT_FEN
+from shop.payments.models import NOT_PAID, OPEN, Charge, ChargeStatus, Method
+from shop.payments.service import refunding
+
+FINISHED = (Status.INSPECTED, Status.SETTLED)
+
+
+class NothingToPay(Refusal):
+    """Nothing of this order is to be paid now: all of it is cancelled, paid, or (on terms) not inspected yet."""
+
+    code, status = "nothing_to_pay", 409
+    title, title_zh = "There is nothing to pay now.", "当前没有应付款项。"
+
+
+class AlreadyAsked(Refusal):
+    """A payment of this order is open or done; `reference` names it."""
+
+    code, status = "payment_open", 409
+    title, title_zh = "A payment of this order is open or done already.", "该订单已有付款单。"
+
+
+class AmountDiffers(Refusal):
+    """The transfer is not what the notice asks for; nothing was booked. `asked_fen` and `received_fen` say both."""
+
+    code, status = "amount_differs", 409
+    title, title_zh = "The amount is not what the notice asks for.", "到账金额与付款通知不一致。"
+
+
+def new_reference() -> str:
+    """A code that people can type: XF, ten digits, two check digits (ISO 7064 MOD 97-10)."""
+    body = f"{secrets.randbelow(10**10):010d}"
+    return f"XF{body}{98 - int(body) * 100 % 97:02d}"
+
+
+def request(
+    session: Session, *, actor: Actor, order_id: UUID, method: Method, payment_method: str | None, now: datetime
+) -> Charge:
+    """Ask for the money of an order: NotFound, NothingToPay, AlreadyAsked, or Invalid for a sum the method cannot take.
+
+    Prepaid orders are charged for what is placed, orders on terms for what was accepted once every living part is
+    inspected. One payment of an order may be open at a time.
+    """
+    order = queries.order(session, actor, order_id)
+    parts = session.scalars(
+        select(SupplierOrder)
+        .where(SupplierOrder.order_id == order.id)
+        .order_by(SupplierOrder.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    covered, amount = what_is_due(order, parts)
+    if amount <= 0:
+        raise NothingToPay
+    if method is Method.STRIPE and amount > MAX_AMOUNT_FEN:
+        raise Invalid(f"The gateway takes at most {MAX_AMOUNT_FEN} fen at once; pay by transfer.", pointer="/method")
+    charge_id = session.execute(
+        insert(Charge)
+        .values(
+            id=new_id(),
+            order_id=order.id,
+            buyer_id=order.buyer_id,
+            parts=[part.id for part in covered],
+            method=method,
+            status=ChargeStatus.PENDING,
+            amount_fen=amount,
+            refunded_fen=0,
+            reference=new_reference(),
+            payment_method=payment_method,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(Charge.id)
+    ).scalar_one_or_none()
+    if charge_id is None:
+        raise AlreadyAsked(
+            reference=session.scalar(select(Charge.reference).where(Charge.order_id == order.id, ~not_open()))
+        )
+    charge = session.get_one(Charge, charge_id)
+    if method is Method.STRIPE:
+        outbox.announce(session, "charge.requested", now=now, seen_by=[order.buyer_id], charge_id=charge.id)
+    return charge
+
+
+def not_open() -> Any:
+    return Charge.status.in_((ChargeStatus.FAILED, ChargeStatus.CANCELLED))
+
+
+def what_is_due(order: Order, parts: Sequence[SupplierOrder]) -> tuple[list[SupplierOrder], int]:
+    """The parts to be paid for now, and the sum."""
+    if order.terms == Terms.PREPAID:
+        covered = [part for part in parts if part.status == Status.PLACED]
+        return covered, sum(part.goods_fen + part.freight_fen for part in covered)
+    living = [part for part in parts if part.status != Status.CANCELLED]
+    if any(part.status not in FINISHED for part in living):
+        return [], 0
+    return living, sum((part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0) for part in living)
+
+
+def receive_transfer(
+    session: Session, *, reference: str, amount_fen: int, payer_name: str, by: Actor, now: datetime
+) -> Charge:
+    """Book a bank transfer that names a payment notice; the payer's name is evidence and never a condition.
+
+    NotFound for a reference that no notice has, AmountDiffers unless the sum is the notice's to the fen. A transfer
+    for a notice whose order was cancelled meanwhile is booked and given back.
+    """
+    charge = session.scalars(
+        select(Charge).where(Charge.reference == reference, Charge.method == Method.BANK_TRANSFER).with_for_update()
+    ).first()
+    if charge is None:
+        raise NotFound("No payment notice has this reference.")
+    if charge.amount_fen != amount_fen:
+        raise AmountDiffers(asked_fen=charge.amount_fen, received_fen=amount_fen)
+    if not settle_charge(session, charge_id=charge.id, now=now, payer=payer_name):
+        raise AlreadyAsked("This notice is paid already.", reference=reference)
+    audit.record(session, by=by, action="book_receipt", kind="charge", subject=charge.id, now=now, payer=payer_name)
+    session.refresh(charge)
+    return charge
+
+
+def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: str | None = None) -> bool:
+    """The money of a charge is in: book it, record it, confirm what it pays. False when that was done before.
+
+    Parts that were cancelled while the money was on its way are refunded.
+    """
+    charge = session.scalars(
+        update(Charge)
+        .where(Charge.id == charge_id, Charge.status.in_(NOT_PAID))
+        .values(status=ChargeStatus.SUCCEEDED, paid_at=now, failure=None)
+        .returning(Charge)
+        .execution_options(populate_existing=True)
+    ).first()
+    if charge is None:
+        return False
+    ledger.post(
+        session,
+        kind="payment",
+        source_id=charge.id,
+        order_id=charge.order_id,
+        legs=[
+            ledger.Leg(ledger.PLATFORM_ID, AccountKind.BANK, charge.amount_fen),
+            ledger.Leg(charge.buyer_id, AccountKind.BUYER, -charge.amount_fen),
+        ],
+        now=now,
+    )
+    prepaid = queries.terms_of(session, charge.order_id) == Terms.PREPAID
+    record_paid(session, charge, Measure.ORDERED if prepaid else Measure.ACCEPTED, now)
+    for part in session.scalars(
+        select(SupplierOrder).where(SupplierOrder.id.in_(charge.parts)).order_by(SupplierOrder.id).with_for_update()
+    ):
+        if not prepaid:
+            owed = (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
+            ledger.release_credit(session, part.buyer_id, owed)
+        elif part.status == Status.PLACED:
+            moving.move(session, supplier_order_id=part.id, to=Status.CONFIRMED, by=SYSTEM, now=now)
+        elif part.status == Status.CANCELLED:
+            refunding.give_back(
+                session, part=part, source_id=part.id, amount_fen=part.goods_fen + part.freight_fen,
+                reason="cancelled", now=now,
+            )  # fmt: skip
+    outbox.announce(
+        session,
+        "charge.succeeded",
+        now=now,
+        seen_by=[charge.buyer_id],
+        charge_id=charge.id,
+        payer=payer,
+    )
+    return True
+
+
+def record_paid(session: Session, charge: Charge, of: Measure, now: datetime) -> None:
+    """One `paid` fact a line, with the sums that the line was ordered (prepaid) or accepted (on terms) with."""
+    rows = session.scalars(
+        select(Fact).where(
+            Fact.measure == of, Fact.order_id == charge.order_id, Fact.supplier_order_id.in_(charge.parts),
+            Fact.amount_fen > 0,
+        )
+    )  # fmt: skip
+    facts.record(
+        session,
+        Measure.PAID,
+        [
+            {name: getattr(fact, name) for name in DIMENSIONS}
+            | {
+                "source_id": uuid5(charge.id, fact.line_id.hex),
+                "goods_fen": fact.goods_fen,
+                "freight_fen": fact.freight_fen,
+                "packs": fact.packs,
+                "grams": fact.grams,
+            }
+            for fact in rows
+        ],
+        now=now,
+    )
+
+
+def cancel_unpaid(session: Session, *, now: datetime, limit: int = 50) -> int:
+    """Cancel prepaid parts whose money did not come in time; gives how many.
+
+    A payment at the gateway that is pending or unknown protects its order: the money may be on its way.
+    """
+    protected = exists().where(
+        Charge.order_id == SupplierOrder.order_id,
+        Charge.status.in_((ChargeStatus.UNKNOWN, ChargeStatus.SUCCEEDED))
+        | ((Charge.status == ChargeStatus.PENDING) & (Charge.method == Method.STRIPE)),
+    )
+    late = session.scalars(
+        select(SupplierOrder.id)
+        .join(Order, Order.id == SupplierOrder.order_id)
+        .where(
+            SupplierOrder.status == Status.PLACED,
+            SupplierOrder.pay_before <= now,
+            Order.terms == Terms.PREPAID,
+            ~protected,
+        )
+        .order_by(SupplierOrder.id)
+        .limit(limit)
+        .with_for_update(of=SupplierOrder, skip_locked=True)
+    ).all()
+    for part_id in late:
+        cancelling.cancel_supplier_order(session, supplier_order_id=part_id, by=SYSTEM, reason="unpaid", now=now)
+    return len(late)
+
+
+def fail(session: Session, *, charge_id: UUID, reason: str) -> bool:
+    """The payment will not come by this charge; another one may be asked for. False unless it was open."""
+    changed = session.execute(
+        update(Charge)
+        .where(Charge.id == charge_id, Charge.status.in_(OPEN))
+        .values(status=ChargeStatus.FAILED, failure=reason[:500])
+        .returning(Charge.id)
+    ).first()
+    return changed is not None
