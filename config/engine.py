@@ -288,15 +288,15 @@ class Engine:
             problem = "it takes connections but cannot read its own tables"
         raise EngineError(
             f"PostgreSQL does not start on {self._data}: {heard.last_complaint() or problem}. The data may be damaged; "
-            f"its own words are in {log}. To go on with an empty shop, move that folder away; to keep what was in it, "
-            "put a backup in its place (README, 'Back up and restore')."
+            f"its own words are in {log}. To go on, move that folder away; the shop is then empty, and a backup can be "
+            "restored into it (README, 'How to run it for real')."
         )
 
     def _initialise(self) -> None:
         if any(self._data.iterdir()):
             raise EngineError(
                 f"{self._data} is not empty and holds no database (its PG_VERSION is missing): it is damaged. Move it "
-                "away to begin with an empty shop, or put a backup in its place (README, 'Back up and restore')."
+                "away; the shop is then empty, and a backup can be restored into it (README, 'How to run it for real')."
             )
         unfinished = self._data.with_name(self._data.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -327,8 +327,8 @@ class Engine:
         if wrote != reads:
             raise EngineError(
                 f"The data in {self._data} was written by PostgreSQL {wrote or '(unknown)'}; the one found here is "
-                f"{reads}. Take a backup with the old version and restore it (README, 'Back up and restore'), or move "
-                "the folder away to begin with an empty shop."
+                f"{reads}. Take a backup with the old version, move the folder away, and restore the backup into the "
+                "empty shop (README, 'How to run it for real')."
             )
 
     def _end_forgotten_postmaster(self) -> None:

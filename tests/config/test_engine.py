@@ -167,7 +167,7 @@ def test_a_damaged_data_folder_gets_a_sentence_that_says_what_to_do(folder, part
     file.unlink() if damage is None else file.write_bytes(damage)
     with pytest.raises(EngineError, match=words) as refused:
         Engine(folder, durable=False).start()
-    assert "Back up and restore" in str(refused.value)
+    assert "How to run it for real" in str(refused.value)
     assert str(folder / "postgres") in str(refused.value)
 
 
