@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.orm import Session
 
+from shop.db import in_unit_of_work
 from shop.errors import Refusal
 from shop.outbox import service as outbox
 from workers.app import celery
@@ -23,7 +24,12 @@ def deliver(event_id: str, consumer: str) -> None:
 
 def run(event_id: UUID, consumer: str) -> bool:
     """The task without Celery; True when this call did the work."""
-    use_case = consumer_of(consumer)
+    try:
+        use_case = consumer_of(consumer)
+    except KeyError:  # renamed or dropped since the event was fanned out
+        log.error("consumer_unknown", consumer=consumer)
+        in_unit_of_work(lambda session: outbox.park(session, event_id, consumer, "no such consumer any more"))
+        return False
 
     def work(session: Session, taken: outbox.Claim) -> None:
         structlog.contextvars.bind_contextvars(request_id=taken.request_id, event=taken.event_id.hex, consumer=consumer)

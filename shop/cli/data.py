@@ -89,7 +89,7 @@ def restore(file: Path, yes: bool) -> None:
 
 
 @click.command("import")
-@click.argument("kind", type=click.Choice(["divisions", "eligibility", "pairings"]))
+@click.argument("kind", type=click.Choice(["divisions", "eligibility", "pairings", "hubs", "lanes"]))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--members",

@@ -24,9 +24,12 @@ def load() -> Iterator[tuple[str, str]]:
     yield "pairings", in_unit_of_work(lambda session: str(importing.load_pairings(session, pairings, members)))
     lists = rows("shop.regions", "eligibility.csv")
     yield "eligibility", in_unit_of_work(lambda session: str(importing.load_eligibility(session, lists)))
+
+
+def load_demo_freight() -> None:
+    """The assumed roads and rates of the demo; a real shop imports its own (`shop import lanes FILE`)."""
     hubs, lanes = rows("shop.demo", "hubs.csv"), rows("shop.demo", "lanes.csv")
-    yield "hubs", in_unit_of_work(lambda session: str(freight.load_hubs(session, hubs)))
-    yield "lanes", in_unit_of_work(lambda session: str(freight.load_lanes(session, lanes)))
+    in_unit_of_work(lambda session: (freight.load_hubs(session, hubs), freight.load_lanes(session, lanes)))
 
 
 def load_platform(session: Session) -> str:
@@ -54,6 +57,8 @@ def load_file(session: Session, kind: str, file: Path, members: Path | None) -> 
         return str(importing.load_divisions(session, rows))
     if kind == "eligibility":
         return str(importing.load_eligibility(session, rows))
+    if kind in ("hubs", "lanes"):
+        return f"{(freight.load_hubs if kind == 'hubs' else freight.load_lanes)(session, rows)} added"
     listed: list[dict[str, str]] = []
     if members:
         with members.open(encoding="utf-8-sig", newline="") as opened:

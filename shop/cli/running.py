@@ -68,6 +68,7 @@ def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_
     if not no_demo:
         from shop.demo import parties, player
 
+        reference.load_demo_freight()
         logins = parties.make(os.environ["SHOP_DEMO_PASSWORD"])
         keep_run(var, url, logins)
         player.play(url, logins, say=say)

@@ -4,7 +4,7 @@ import sys
 import time
 from importlib import import_module
 
-NAMES = ("catalogue", "orders", "reports")
+NAMES = ("catalogue", "orders", "reports", "start")
 
 
 def main() -> None:

