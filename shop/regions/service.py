@@ -24,7 +24,7 @@ SPECIFIC = {Level.COUNTY: 0, Level.PREFECTURE: 1, Level.PROVINCE: 2}
 
 @dataclass(frozen=True)
 class Attribution:
-    """One purchase in one scheme: its bucket, the pairing when paired, and the provinces of both sides as of the day."""
+    """One purchase in one scheme: its bucket, the pairing when paired, the provinces of both sides as of the day."""
 
     scheme: str
     bucket: Bucket
