@@ -673,6 +673,8 @@ def upgrade() -> None:
         sa.Column("card", sa.Text(), nullable=False),
         sa.Column("listed_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("review_note", sa.Text(), nullable=True),
+        sa.Column("reviewed_tiers", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("card_until", sa.Date(), nullable=True),
         sa.CheckConstraint("base_unit IN ('g', 'piece') AND pack_base_quantity > 0", name=op.f("ck_listing_pack")),
         sa.CheckConstraint("status IN ('draft', 'in_review', 'listed', 'delisted')", name=op.f("ck_listing_status")),
         sa.CheckConstraint(
@@ -685,6 +687,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["cooperative_id"], ["organisation.id"], name=op.f("fk_listing_cooperative_id")),
         sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_listing_product_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_listing")),
+    )
+    op.create_index(
+        "ix_listing_card_until",
+        "listing",
+        ["card_until"],
+        unique=False,
+        postgresql_where=sa.text("card_until IS NOT NULL"),
     )
     op.create_index(
         "ix_listing_category_newest",
@@ -706,7 +715,14 @@ def upgrade() -> None:
         "ix_listing_newest", "listing", ["listed_at", "id"], unique=False, postgresql_where=sa.text("status = 'listed'")
     )
     op.create_index(
-        "ix_listing_origin",
+        "ix_listing_origin_newest",
+        "listing",
+        ["origin_code", "listed_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'listed'"),
+    )
+    op.create_index(
+        "ix_listing_origin_price",
         "listing",
         ["origin_code", "price_fen", "id"],
         unique=False,
@@ -717,7 +733,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_listing_product_id"), "listing", ["product_id"], unique=False)
     op.create_index(
-        "ix_listing_province",
+        "ix_listing_province_newest",
+        "listing",
+        ["province_code", "listed_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'listed'"),
+    )
+    op.create_index(
+        "ix_listing_province_price",
         "listing",
         ["province_code", "price_fen", "id"],
         unique=False,
@@ -725,6 +748,20 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_listing_review", "listing", ["id"], unique=False, postgresql_where=sa.text("status = 'in_review'")
+    )
+    op.create_index(
+        "ix_listing_storage_newest",
+        "listing",
+        ["storage", "listed_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'listed'"),
+    )
+    op.create_index(
+        "ix_listing_storage_price",
+        "listing",
+        ["storage", "price_fen", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'listed'"),
     )
     op.create_table(
         "lot",
@@ -749,6 +786,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot")),
         sa.UniqueConstraint("cooperative_id", "code", name=op.f("uq_lot_cooperative_id_code")),
     )
+    op.create_index("ix_lot_cooperative", "lot", ["cooperative_id", "id"], unique=False)
     op.create_index(
         "ix_lot_fefo",
         "lot",
@@ -916,6 +954,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["listing_id"], ["listing.id"], name=op.f("fk_supply_listing_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_supply")),
     )
+    op.create_index("ix_supply_cooperative", "supply", ["cooperative_id", "id"], unique=False)
     op.create_index(
         "ix_supply_open",
         "supply",

@@ -1,4 +1,4 @@
 """What is sold: products, listings with packs and price tiers, certificates, revisions, review.
 
-Announces `listing.submitted`, `listing.published`, `listing.delisted`.
+Announces `listing.submitted`, `listing.published`, `listing.returned`, `listing.changed`, `listing.delisted`.
 """

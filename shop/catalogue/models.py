@@ -98,6 +98,8 @@ class Listing(Model):
 
     `card` is the listing's JSON as lists show it, without its closing brace, so that what changes with every order
     (`available`) is added when it is read. `grams` are the one- and two-character pieces of its names, for search.
+    `reviewed_tiers` are the tiers that a reviewer last let through, `card_until` the day the first certificate on the
+    card lapses.
     """
 
     __tablename__ = "listing"
@@ -107,15 +109,25 @@ class Listing(Model):
         CheckConstraint("min_packs > 0 AND step_packs > 0 AND max_packs >= min_packs", name="packs"),
         CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),
         CheckConstraint("season_from BETWEEN 1 AND 12 AND season_to BETWEEN 1 AND 12", name="season"),
-        Index("ix_listing_category_price", "category", "price_fen", "id", postgresql_where=text("status = 'listed'")),
-        Index("ix_listing_price", "price_fen", "id", postgresql_where=text("status = 'listed'")),
-        Index("ix_listing_newest", "listed_at", "id", postgresql_where=text("status = 'listed'")),
-        Index("ix_listing_category_newest", "category", "listed_at", "id", postgresql_where=text("status = 'listed'")),
-        Index("ix_listing_origin", "origin_code", "price_fen", "id", postgresql_where=text("status = 'listed'")),
-        Index("ix_listing_province", "province_code", "price_fen", "id", postgresql_where=text("status = 'listed'")),
+        *(
+            Index(f"ix_listing_{name}", *facet, *by, "id", postgresql_where=text("status = 'listed'"))
+            for name, facet, by in (
+                ("price", (), ("price_fen",)),
+                ("newest", (), ("listed_at",)),
+                ("category_price", ("category",), ("price_fen",)),
+                ("category_newest", ("category",), ("listed_at",)),
+                ("origin_price", ("origin_code",), ("price_fen",)),
+                ("origin_newest", ("origin_code",), ("listed_at",)),
+                ("province_price", ("province_code",), ("price_fen",)),
+                ("province_newest", ("province_code",), ("listed_at",)),
+                ("storage_price", ("storage",), ("price_fen",)),
+                ("storage_newest", ("storage",), ("listed_at",)),
+            )
+        ),
         Index("ix_listing_grams", "grams", postgresql_using="gin"),
         Index("ix_listing_cooperative", "cooperative_id", "id"),
         Index("ix_listing_review", "id", postgresql_where=text("status = 'in_review'")),
+        Index("ix_listing_card_until", "card_until", postgresql_where=text("card_until IS NOT NULL")),
     )
 
     id: Mapped[UUID] = id_column()
@@ -143,6 +155,8 @@ class Listing(Model):
     card: Mapped[str]
     listed_at: Mapped[datetime | None]
     review_note: Mapped[str | None]
+    reviewed_tiers: Mapped[list[Any] | None]
+    card_until: Mapped[date | None]
 
 
 class ListingRevision(Model):

@@ -21,6 +21,7 @@ class Supply(Model):
         Index(
             "ix_supply_open", "listing_id", "ready_to", postgresql_include=["open"], postgresql_where=text("NOT closed")
         ),
+        Index("ix_supply_cooperative", "cooperative_id", "id"),
         Index("ix_supply_ready_to", "ready_to", postgresql_where=text("NOT closed")),
     )
 
@@ -46,6 +47,7 @@ class Lot(Model):
         CheckConstraint("received = in_store + bound + shipped + lost", name="adds_up"),
         CheckConstraint("in_store >= 0 AND bound >= 0 AND shipped >= 0 AND lost >= 0", name="not_negative"),
         UniqueConstraint("cooperative_id", "code"),
+        Index("ix_lot_cooperative", "cooperative_id", "id"),
         Index("ix_lot_fefo", "product_id", "best_before", "id", postgresql_where=text("in_store > 0")),
     )
 

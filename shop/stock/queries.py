@@ -1,0 +1,34 @@
+"""What a cooperative has promised and has in store."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor
+from shop.errors import NotFound
+from shop.stock.models import Lot, Supply
+
+Kept = TypeVar("Kept", Supply, Lot)
+
+
+def page(session: Session, model: type[Kept], actor: Actor, *, after: UUID | None, limit: int) -> Sequence[Kept]:
+    """The actor's own rows, newest first, one more than the limit when there are more."""
+    wanted = select(model).where(model.cooperative_id == actor.organisation_id).order_by(model.id.desc())
+    if after:
+        wanted = wanted.where(model.id < after)
+    return session.scalars(wanted.limit(limit + 1)).all()
+
+
+def own(session: Session, model: type[Kept], actor: Actor, key: UUID) -> Kept:
+    """One of the actor's own rows as it stands; NotFound for anybody else's."""
+    found = session.scalars(
+        select(model)
+        .where(model.id == key, model.cooperative_id == actor.organisation_id)
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFound("Nothing of yours here.")
+    return found

@@ -1,0 +1,103 @@
+"""Supply and lots as JSON; quantities in packs of the listing where a listing is named, else in base units."""
+
+import re
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from shop.http.routes import In, Out, Query
+from shop.ids import ListingId, LotId, ProductId, SupplyId
+from shop.stock.models import Lot, Supply
+
+DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", re.ASCII)
+
+
+def from_iso(value: Any) -> Any:
+    """The date that `2024-10-15` names; anything else is left for the strict check to refuse."""
+    if isinstance(value, str) and DAY.match(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            return value
+    return value
+
+
+Day = Annotated[date, BeforeValidator(from_iso)]
+Packs = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class OfferSupply(In):
+    """So many packs of a listing, ready from a day until (and without) another."""
+
+    listing_id: ListingId
+    ready_from: Day
+    ready_to: Day
+    packs: Packs
+
+
+class Withdraw(In):
+    packs: Packs
+
+
+class ReceiveLot(In):
+    """So many packs of a listing's product, harvested on a day and good until (and without) another."""
+
+    listing_id: ListingId
+    code: Annotated[str, Field(min_length=1, max_length=64)]
+    harvested_on: Day
+    best_before: Day
+    packs: Packs
+
+
+class StockQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class SupplyOut(Out):
+    """A supply in base units: promised = open + held + bound + withdrawn."""
+
+    id: SupplyId
+    listing_id: ListingId
+    ready_from: date
+    ready_to: date
+    promised: int
+    open: int
+    held: int
+    bound: int
+    withdrawn: int
+    closed: bool
+
+
+class SupplyPage(Out):
+    items: list[SupplyOut]
+    next: str | None
+
+
+class LotOut(Out):
+    """A lot in base units: received = in store + bound + shipped + lost."""
+
+    id: LotId
+    product_id: ProductId
+    code: str
+    harvested_on: date
+    best_before: date
+    received: int
+    in_store: int
+    bound: int
+    shipped: int
+    lost: int
+
+
+class LotPage(Out):
+    items: list[LotOut]
+    next: str | None
+
+
+def supply_out(supply: Supply) -> SupplyOut:
+    return SupplyOut(**{name: getattr(supply, name) for name in SupplyOut.model_fields})
+
+
+def lot_out(lot: Lot) -> LotOut:
+    return LotOut(**{name: getattr(lot, name) for name in LotOut.model_fields})

@@ -1,0 +1,156 @@
+"""What a cooperative promises and harvests: offer supply, withdraw what nobody holds, receive lots, close windows."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from shop.actor import Actor
+from shop.audit import service as audit
+from shop.catalogue.models import Listing
+from shop.clock import business_day
+from shop.errors import Invalid, NotFound, Refusal
+from shop.ids import new_id
+from shop.outbox import service as outbox
+from shop.stock import queries
+from shop.stock.models import Lot, Movement, Supply
+
+CLOSED_AT_ONCE = 500
+LONGEST_WINDOW_DAYS = 1100
+
+
+class NotOpen(Refusal):
+    """Less is open than is to be withdrawn; `available` says how many packs are."""
+
+    code, status = "not_enough_open", 409
+    title, title_zh = "Orders hold part of this supply.", "该供应已有部分被订单占用。"
+
+
+def own_listing(session: Session, by: Actor, listing_id: UUID) -> tuple[UUID, int]:
+    """Product and base units per pack of a listing of the actor's cooperative; NotFound for any other."""
+    row = session.execute(
+        select(Listing.product_id, Listing.pack_base_quantity).where(
+            Listing.id == listing_id, Listing.cooperative_id == by.organisation_id
+        )
+    ).first()
+    if row is None:
+        raise NotFound("No such listing of yours.")
+    return row[0], row[1]
+
+
+def offer(
+    session: Session, *, by: Actor, listing_id: UUID, ready_from: date, ready_to: date, packs: int, now: datetime
+) -> Supply:
+    """Promise so many packs of a listing, ready within a window of business days."""
+    _, pack = own_listing(session, by, listing_id)
+    if ready_to <= ready_from:
+        raise Invalid("The window ends before it begins.", pointer="/ready_to")
+    if ready_to <= business_day(now):
+        raise Invalid("The window is over.", pointer="/ready_to")
+    if (ready_to - ready_from).days > LONGEST_WINDOW_DAYS:
+        raise Invalid(f"A window is at most {LONGEST_WINDOW_DAYS} days long.", pointer="/ready_to")
+    quantity = packs * pack
+    supply = Supply(
+        id=new_id(),
+        listing_id=listing_id,
+        cooperative_id=by.organisation_id,
+        ready_from=ready_from,
+        ready_to=ready_to,
+        promised=quantity,
+        open=quantity,
+        held=0,
+        bound=0,
+        withdrawn=0,
+        closed=False,
+        created_at=now,
+    )
+    session.add(supply)
+    session.flush()
+    audit.record(session, by=by, action="supply.offered", kind="supply", subject=supply.id, now=now, quantity=quantity)
+    outbox.announce(
+        session, "supply.offered", now=now, seen_by=[by.organisation_id], supply_id=supply.id, listing_id=listing_id
+    )
+    return supply
+
+
+def withdraw(session: Session, *, by: Actor, supply_id: UUID, packs: int, now: datetime) -> Supply:
+    """Take back so many packs that nobody holds, or refuse with NotOpen; what is held stays held."""
+    supply = queries.own(session, Supply, by, supply_id)
+    _, pack = own_listing(session, by, supply.listing_id)
+    quantity = packs * pack
+    done = session.execute(
+        update(Supply)
+        .where(Supply.id == supply_id, Supply.closed.is_(False), Supply.open >= quantity)
+        .values(open=Supply.open - quantity, withdrawn=Supply.withdrawn + quantity)
+        .execution_options(synchronize_session=False)
+        .returning(Supply.id)
+    ).first()
+    supply = queries.own(session, Supply, by, supply_id)
+    if done is None:
+        raise NotOpen(available=0 if supply.closed else supply.open // pack)
+    audit.record(
+        session, by=by, action="supply.withdrawn", kind="supply", subject=supply_id, now=now, quantity=quantity
+    )
+    return supply
+
+
+def receive(
+    session: Session,
+    *,
+    by: Actor,
+    listing_id: UUID,
+    code: str,
+    harvested_on: date,
+    best_before: date,
+    packs: int,
+    now: datetime,
+) -> Lot:
+    """Bring a harvest into store as a lot of the listing's product, with the movement that says so."""
+    product_id, pack = own_listing(session, by, listing_id)
+    if harvested_on > business_day(now):
+        raise Invalid("A harvest lies in the past.", pointer="/harvested_on")
+    if best_before <= harvested_on:
+        raise Invalid("The lot ends before it is harvested.", pointer="/best_before")
+    quantity = packs * pack
+    lot_id = session.execute(
+        upsert(Lot)
+        .values(
+            id=new_id(),
+            product_id=product_id,
+            cooperative_id=by.organisation_id,
+            code=code,
+            harvested_on=harvested_on,
+            best_before=best_before,
+            received=quantity,
+            in_store=quantity,
+            bound=0,
+            shipped=0,
+            lost=0,
+            created_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["cooperative_id", "code"])
+        .returning(Lot.id)
+    ).scalar_one_or_none()
+    if lot_id is None:
+        raise Invalid("There is a lot of this code already.", pointer="/code")
+    session.execute(insert(Movement).values(id=new_id(), lot_id=lot_id, kind="received", quantity=quantity, at=now))
+    audit.record(session, by=by, action="lot.received", kind="lot", subject=lot_id, now=now, quantity=quantity)
+    return queries.own(session, Lot, by, lot_id)
+
+
+CLOSE = text(
+    """
+    WITH over AS MATERIALIZED (
+        SELECT id FROM supply WHERE NOT closed AND ready_to <= :today ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE supply s SET withdrawn = s.withdrawn + s.open, open = 0, closed = true FROM over WHERE s.id = over.id
+    """
+)
+
+
+def close_windows(session: Session, *, now: datetime) -> int:
+    """Close supplies whose window is over: what is open counts as withdrawn, what is held stays. Gives how many."""
+    closed: int = session.execute(CLOSE, {"today": business_day(now), "limit": CLOSED_AT_ONCE}).rowcount  # type: ignore[attr-defined]
+    return closed

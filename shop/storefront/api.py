@@ -1,0 +1,112 @@
+"""The public catalogue."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from shop.catalogue.models import CATEGORIES
+from shop.catalogue.words import question_words
+from shop.clock import business_day
+from shop.errors import Invalid, NotFound
+from shop.http import cursors
+from shop.http.routes import PUBLIC, Raw, Routes
+from shop.ids import ListingId
+from shop.storefront import queries
+from shop.storefront.schemas import (
+    CardPage,
+    CategoryList,
+    CategoryOut,
+    DetailOut,
+    DivisionList,
+    DivisionOut,
+    DivisionsQuery,
+    ListQuery,
+    PairingList,
+    PairingOut,
+    PairingsQuery,
+)
+
+routes = Routes("/v1/public", tag="Storefront")
+FACETS = ("category", "county", "province", "storage")
+
+
+@routes.get("/listings", allow=PUBLIC, answers={200: CardPage})
+def list_listings(session: Session, query: ListQuery) -> Raw:
+    """Goods on sale, cheapest pack first or newest first; `q` finds names that hold every one of its words."""
+    words = question_words(query.q or "")
+    facets = {name: value for name in FACETS if (value := getattr(query, name)) is not None}
+    question = f"public {query.sort} {sorted(facets.items())} {words}"
+    after = place_of(question, query.sort, query.cursor) if query.cursor else None
+    items, key, last = queries.listed(
+        session, words=words, facets=facets, sort=query.sort, after=after, limit=query.limit
+    )
+    following = "null"
+    if last is not None:
+        place = key.isoformat() if isinstance(key, datetime) else key
+        following = f'"{cursors.encode(question, [place, last.hex])}"'
+    return Raw(f'{{"items":[{items}],"next":{following}}}'.encode())
+
+
+def place_of(question: str, sort: str, cursor: str) -> tuple[Any, UUID]:
+    """The sort key and id that a cursor names; Invalid for one of another question."""
+    kind = int if sort == "price" else str
+    key, last = cursors.decode(question, cursor, (kind, str))
+    try:
+        place = key if sort == "price" else datetime.fromisoformat(key)
+        if isinstance(place, datetime) and place.tzinfo is None:
+            raise ValueError("an instant without its zone")
+        return place, UUID(hex=last)
+    except ValueError as error:
+        raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor") from error
+
+
+@routes.get("/listings/<listing_id>", allow=PUBLIC, answers={200: DetailOut}, refusals=(NotFound,))
+def read_listing(session: Session, listing_id: ListingId) -> Raw:
+    """One listing on sale, with the windows of its supply."""
+    found = queries.detail(session, listing_id)
+    if found is None:
+        raise NotFound("No such listing on sale.")
+    return Raw(found.encode())
+
+
+@routes.get("/categories", allow=PUBLIC, answers={200: CategoryList})
+def list_categories() -> CategoryList:
+    """The categories of goods."""
+    return CategoryList(
+        items=[CategoryOut(code=code, name=name, name_en=name_en) for code, (name, name_en) in CATEGORIES.items()]
+    )
+
+
+@routes.get("/divisions", allow=PUBLIC, answers={200: DivisionList})
+def list_divisions(session: Session, now: datetime, query: DivisionsQuery) -> DivisionList:
+    """The divisions below `parent` today, or the provinces."""
+    found = queries.divisions(session, parent=query.parent, on=business_day(now))
+    return DivisionList(
+        items=[DivisionOut(code=code, name=name, name_en=name_en, level=level) for code, name, name_en, level in found]
+    )
+
+
+@routes.get("/pairings", allow=PUBLIC, answers={200: PairingList})
+def list_pairings(session: Session, now: datetime, query: PairingsQuery) -> PairingList:
+    """Which east helps which west on a day, today unless another is named."""
+    found = queries.pairings(session, on=query.on or business_day(now))
+    return PairingList(
+        items=[
+            PairingOut(
+                id=pairing.id,
+                scheme=pairing.scheme,
+                level=pairing.level,
+                round=pairing.round,
+                east_code=pairing.east_code,
+                east=east,
+                west_code=pairing.west_code,
+                west=west,
+                valid_from=pairing.valid.lower,
+                valid_to=pairing.valid.upper,
+                shared=pairing.shared,
+            )
+            for pairing, east, west in found
+        ]
+    )

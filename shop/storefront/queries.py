@@ -1,0 +1,140 @@
+"""The hot reads, one statement each: PostgreSQL puts the JSON together from ready cards, found by a partial index.
+
+The business day is read in the same statement, so that what is available is as of the moment of the answer.
+"""
+
+from datetime import date
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, aliased
+
+from shop.catalogue.words import grams_of_words
+from shop.regions.models import Division, Level, Pairing
+
+TODAY = (
+    "(SELECT ((clock_timestamp() + offset_us * interval '1 microsecond') AT TIME ZONE 'Asia/Shanghai')::date"
+    " FROM business_clock)"
+)
+OPEN = f"""
+    SELECT COALESCE(sum(s.open), 0)::bigint FROM supply s
+    WHERE s.listing_id = l.id AND NOT s.closed AND s.ready_to > {TODAY}
+"""  # noqa: S608 - put together from the constants above
+FACETS = {
+    "category": "l.category = %(category)s",
+    "county": "l.origin_code = %(county)s",
+    "province": "l.province_code = %(province)s",
+    "storage": "l.storage = %(storage)s",
+    "q": "l.grams @> %(grams)s::text[] AND l.search_text LIKE ALL (%(patterns)s::text[])",
+}
+ORDERS = {
+    "price": ("l.price_fen, l.id", "(l.price_fen, l.id) > (%(after)s::bigint, %(after_id)s::uuid)", "p.price_fen"),
+    "newest": (
+        "l.listed_at DESC, l.id DESC",
+        "(l.listed_at, l.id) < (%(after)s::timestamptz, %(after_id)s::uuid)",
+        "p.listed_at",
+    ),
+}
+
+
+@cache
+def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
+    """The statement of a list; its text is the same for the same kind of question, so that it stays prepared.
+
+    One row: the items' JSON, and the sort key and id of the last item when there are more.
+    """
+    order, beyond, key = ORDERS[sort]
+    conditions = ["l.status = 'listed'", *(FACETS[name] for name in FACETS if name in facets)]
+    if after:
+        conditions.append(beyond)
+    return f"""
+        WITH l AS (
+            SELECT l.id, l.price_fen, l.listed_at, l.card, l.pack_base_quantity
+            FROM listing l WHERE {" AND ".join(conditions)}
+            ORDER BY {order} LIMIT %(limit)s + 1
+        ), p AS (
+            SELECT l.id, l.price_fen, l.listed_at, row_number() OVER (ORDER BY {order}) AS place,
+                   l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || '}}' AS item
+            FROM l
+        )
+        SELECT string_agg(p.item, ',' ORDER BY p.place) FILTER (WHERE p.place <= %(limit)s),
+               CASE WHEN count(*) > %(limit)s THEN min({key}) FILTER (WHERE p.place = %(limit)s) END,
+               CASE WHEN count(*) > %(limit)s THEN min(p.id::text) FILTER (WHERE p.place = %(limit)s) END
+        FROM p
+    """  # noqa: S608 - put together from the constants above
+
+
+def listed(
+    session: Session, *, words: list[str], facets: dict[str, str], sort: str, after: tuple[Any, UUID] | None, limit: int
+) -> tuple[str, Any, UUID | None]:
+    """The items of a page as JSON without brackets, and the sort key and id of the last when there are more."""
+    given: dict[str, Any] = {"limit": limit, **facets}
+    names = set(facets)
+    if words:
+        names.add("q")
+        given["grams"] = grams_of_words(words)
+        given["patterns"] = [f"%{escaped(word)}%" for word in words]
+    if after:
+        given["after"], given["after_id"] = after
+    statement = list_statement(frozenset(names), sort, after is not None)
+    items, key, last = session.connection().exec_driver_sql(statement, given).one()
+    return items or "", key, UUID(last) if last else None
+
+
+def escaped(word: str) -> str:
+    """A word as LIKE takes it literally."""
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+DETAIL = f"""
+    SELECT l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || ',"supplies":['
+        || COALESCE((
+            SELECT string_agg(
+                '{{"ready_from":"' || s.ready_from || '","ready_to":"' || s.ready_to
+                || '","packs":' || (s.open / l.pack_base_quantity)::text || '}}', ',' ORDER BY s.ready_from, s.id
+            ) FROM supply s WHERE s.listing_id = l.id AND NOT s.closed AND s.ready_to > {TODAY} AND s.open > 0
+        ), '') || ']}}'
+    FROM listing l WHERE l.id = %(id)s AND l.status = 'listed'
+"""  # noqa: S608 - put together from the constants above
+
+
+def detail(session: Session, listing_id: UUID) -> str | None:
+    """A listing on sale as JSON with its supply windows; None for any other."""
+    found = session.connection().exec_driver_sql(DETAIL, {"id": listing_id}).first()
+    return str(found[0]) if found else None
+
+
+def divisions(session: Session, *, parent: str | None, on: date) -> list[Any]:
+    """The divisions below one, or the provinces, as of a day."""
+    wanted = select(Division.code, Division.name, Division.name_en, Division.level).where(
+        Division.valid_from <= on, or_(Division.valid_to.is_(None), Division.valid_to > on)
+    )
+    if parent is None:
+        wanted = wanted.where(Division.level == Level.PROVINCE)
+    else:
+        wanted = wanted.where(Division.parent_code == parent)
+    return list(session.execute(wanted.order_by(Division.code)))
+
+
+def pairings(session: Session, *, on: date) -> list[Any]:
+    """The pairings in force on a day with the names of both sides then."""
+    east, west = aliased(Division), aliased(Division)
+
+    def named(division: Any, code: Any) -> Any:
+        return (
+            (division.code == code)
+            & (division.valid_from <= on)
+            & or_(division.valid_to.is_(None), division.valid_to > on)
+        )
+
+    return list(
+        session.execute(
+            select(Pairing, east.name, west.name)
+            .outerjoin(east, named(east, Pairing.east_code))
+            .outerjoin(west, named(west, Pairing.west_code))
+            .where(Pairing.valid.contains(on))
+            .order_by(Pairing.scheme, Pairing.east_code, Pairing.west_code, Pairing.id)
+        )
+    )

@@ -1,0 +1,144 @@
+"""The questions and answers of the public catalogue; the answers' JSON is put together in the database."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shop.catalogue.schemas import Category, Code, StorageWord, TierOut
+from shop.http.routes import Out, Query
+from shop.ids import ListingId, OrganisationId, PairingId, ProductId
+
+Sort = Literal["price", "newest"]
+
+
+class ListQuery(Query):
+    """What to show: words of the name, and facets that must all hold."""
+
+    q: Annotated[str, Field(max_length=40)] | None = None
+    category: Category | None = None
+    county: Code | None = None
+    province: Code | None = None
+    storage: StorageWord | None = None
+    sort: Sort = "price"
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class DivisionsQuery(Query):
+    parent: Code | None = None
+
+
+class PairingsQuery(Query):
+    on: date | None = None
+
+
+class CardProduct(Out):
+    id: ProductId
+    name: str
+    name_en: str
+    grade: str
+    spec: str
+
+
+class CardCertificate(Out):
+    kind: str
+    number: str
+    issuer: str
+    expires_on: date
+
+
+class CardCooperative(Out):
+    id: OrganisationId
+    name: str
+
+
+class CardOrigin(Out):
+    """The county of origin; a name is null where the divisions of the shop do not know the code."""
+
+    code: str
+    county: str | None
+    province: str | None
+
+
+class CardOut(Out):
+    """A listing on sale. `price_fen` is per pack at the first tier, `available` in packs."""
+
+    id: ListingId
+    product: CardProduct
+    certificates: list[CardCertificate]
+    cooperative: CardCooperative
+    origin: CardOrigin
+    category: str
+    storage: str
+    pack_name: str
+    unit: str
+    base_unit: str
+    pack_base_quantity: int
+    price_fen: int
+    price_per_kg_fen: int
+    tiers: list[TierOut]
+    min_packs: int
+    step_packs: int
+    max_packs: int
+    season_from: int
+    season_to: int
+    available: int
+
+
+class CardPage(Out):
+    items: list[CardOut]
+    next: str | None
+
+
+class WindowOut(Out):
+    """Packs that are ready from a day until (and without) another."""
+
+    ready_from: date
+    ready_to: date
+    packs: int
+
+
+class DetailOut(CardOut):
+    supplies: list[WindowOut]
+
+
+class CategoryOut(Out):
+    code: str
+    name: str
+    name_en: str
+
+
+class CategoryList(Out):
+    items: list[CategoryOut]
+
+
+class DivisionOut(Out):
+    code: str
+    name: str
+    name_en: str
+    level: str
+
+
+class DivisionList(Out):
+    items: list[DivisionOut]
+
+
+class PairingOut(Out):
+    """East helps west from a day until (and without) another; null is open-ended."""
+
+    id: PairingId
+    scheme: str
+    level: str
+    round: str
+    east_code: str
+    east: str | None
+    west_code: str
+    west: str | None
+    valid_from: date | None
+    valid_to: date | None
+    shared: bool
+
+
+class PairingList(Out):
+    items: list[PairingOut]
