@@ -136,10 +136,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("posted_no", name=op.f("uq_fact_posted_no")),
     )
     op.create_index(
+        "ix_fact_buyer", "fact", ["buyer_id", "month"], unique=False, postgresql_where=sa.text("posted_no IS NOT NULL")
+    )
+    op.create_index(
+        "ix_fact_cooperative",
+        "fact",
+        ["cooperative_id", "month"],
+        unique=False,
+        postgresql_where=sa.text("posted_no IS NOT NULL"),
+    )
+    op.create_index(
         "ix_fact_drill",
         "fact",
         ["measure", "month", "east_province", "west_province", "category", "posted_no"],
         unique=False,
+        postgresql_where=sa.text("posted_no IS NOT NULL"),
     )
     op.create_index(op.f("ix_fact_order_id"), "fact", ["order_id"], unique=False)
     op.create_index("ix_fact_unnumbered", "fact", ["id"], unique=False, postgresql_where=sa.text("posted_no IS NULL"))

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
 
+PROCUREMENT = "procurement"
+"""The name of the mark of the one rollup there is."""
+
 
 class Rollup(Model):
     """Sums of facts by the dimensions that reports group by most; `pairing_key` is the pairing's id or empty."""
