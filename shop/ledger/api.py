@@ -1,13 +1,16 @@
 """Statements of account."""
 
+from uuid import UUID
+
 from sqlalchemy.orm import Session
 
-from shop.actor import Actor, Audience
+from shop.actor import Actor, Audience, Role
+from shop.errors import Invalid
 from shop.http import cursors
-from shop.http.routes import Routes, audience
+from shop.http.routes import Routes, audience, roles
 from shop.ledger import service
 from shop.ledger.models import AccountKind
-from shop.ledger.schemas import EntryOut, StatementOut, StatementQuery
+from shop.ledger.schemas import EntryOut, PostingOut, PostingsOut, PostingsQuery, StatementOut, StatementQuery
 
 routes = Routes("/v1", tag="Ledger")
 
@@ -25,14 +28,58 @@ def read_cooperative_ledger(session: Session, actor: Actor, query: StatementQuer
 
 
 def statement(session: Session, actor: Actor, query: StatementQuery, kind: AccountKind) -> StatementOut:
-    before = cursors.decode_id("ledger", query.cursor) if query.cursor else None
-    found = service.statement(session, actor.organisation_id, before=before, limit=query.limit + 1)
+    question = f"ledger {actor.organisation_id.hex}"
+    found = service.statement(
+        session,
+        actor.organisation_id,
+        kind,
+        after=place_of(question, query.cursor) if query.cursor else None,
+        limit=query.limit + 1,
+    )
     page = found[: query.limit]
     return StatementOut(
         items=[
-            EntryOut(kind=row.kind, order_id=row.order_id, amount_fen=row.amount_fen, at=row.at.isoformat())
-            for row in page
+            EntryOut(
+                kind=line.kind,
+                order_id=line.order_id,
+                amount_fen=line.amount_fen,
+                running_fen=line.running_fen,
+                at=line.at.isoformat(),
+            )
+            for line in page
         ],
         balance_fen=service.balance(session, actor.organisation_id, kind),
-        next=cursors.encode("ledger", [page[-1].id.hex]) if len(found) > query.limit else None,
+        next=cursors.encode(question, [page[-1].id.hex, page[-1].running_fen - page[-1].amount_fen])
+        if len(found) > query.limit
+        else None,
+    )
+
+
+def place_of(question: str, cursor: str) -> tuple[UUID, int]:
+    """The last entry of the page before, and the running balance below it."""
+    word, running = cursors.decode(question, cursor, (str, int))
+    try:
+        return UUID(hex=word), running
+    except ValueError as error:
+        raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor") from error
+
+
+@routes.get(
+    "/admin/ledger",
+    allow=roles(Role.OPERATOR, Role.AUDITOR, of=Audience.ADMIN),
+    answers={200: PostingsOut},
+)
+def read_order_postings(session: Session, query: PostingsQuery) -> PostingsOut:
+    """Everything that was posted for one order, on everybody's accounts."""
+    return PostingsOut(
+        items=[
+            PostingOut(
+                kind=row.kind,
+                at=row.at.isoformat(),
+                organisation_id=row.organisation_id,
+                account=row.account,
+                amount_fen=row.amount_fen,
+            )
+            for row in service.of_order(session, query.order_id)
+        ]
     )

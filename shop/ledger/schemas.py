@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shop.http.routes import Out, Query
-from shop.ids import OrderId
+from shop.ids import OrderId, OrganisationId
 
 
 class StatementQuery(Query):
@@ -14,11 +14,15 @@ class StatementQuery(Query):
 
 
 class EntryOut(Out):
-    """One leg of a posting, debit positive: on a buyer's account what it owes, on a cooperative's what it was paid."""
+    """One leg of a posting, debit positive: on a buyer's account what it owes, on a cooperative's what it was paid.
+
+    `running_fen` is the balance with this entry and all before it.
+    """
 
     kind: str
     order_id: OrderId | None
     amount_fen: int
+    running_fen: int
     at: str
 
 
@@ -28,3 +32,23 @@ class StatementOut(Out):
     items: list[EntryOut]
     balance_fen: int
     next: str | None
+
+
+class PostingsQuery(Query):
+    order_id: OrderId
+
+
+class PostingOut(Out):
+    """One leg: whose account of which kind moved by how much, debit positive."""
+
+    kind: str
+    at: str
+    organisation_id: OrganisationId
+    account: str
+    amount_fen: int
+
+
+class PostingsOut(Out):
+    """Everything posted for one order, oldest first; its amounts sum to zero."""
+
+    items: list[PostingOut]
