@@ -1,13 +1,13 @@
 """The database: the base of all models, the session and the unit of work that every edge opens."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
-from uuid import UUID
 
-from sqlalchemy import BigInteger, Engine, MetaData, Text, create_engine
+import msgspec
+from sqlalchemy import BigInteger, Engine, MetaData, Text, TextClause, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -121,5 +121,31 @@ def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3)
     raise AssertionError("unreachable")
 
 
-def as_uuid(value: UUID | str) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
+Rows = Sequence[Mapping[str, Any]]
+
+
+@cache
+def insert_statement(shape: tuple[tuple[type[Model], tuple[str, ...]], ...]) -> TextClause:
+    parts = []
+    for place, (model, names) in enumerate(shape):
+        table = model.__tablename__
+        columns = ", ".join(f'"{name}"' for name in names)
+        parts.append(
+            f"w{place} AS (INSERT INTO {table} ({columns})"  # noqa: S608 - names of our own models and columns
+            f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, CAST(:p{place} AS jsonb)))"
+        )
+    return text(f"WITH {', '.join(parts)} SELECT 1")
+
+
+def insert_rows(session: Session, *sets: tuple[type[Model], Rows]) -> None:
+    """Insert rows of several tables in one statement and one round trip; rows are by column name.
+
+    Every row of a set names the same columns; what is not named takes the database's default. Foreign keys between the
+    sets are judged when all are in. About a tenth of the cost of a statement for each table.
+    """
+    filled = [(model, rows) for model, rows in sets if rows]
+    if not filled:
+        return
+    shape = tuple((model, tuple(rows[0])) for model, rows in filled)
+    values = {f"p{place}": msgspec.json.encode(rows).decode() for place, (_, rows) in enumerate(filled)}
+    session.execute(insert_statement(shape), values)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import (
@@ -25,7 +25,6 @@ from shop.accounts.models import (
 from shop.accounts.uscc import is_valid
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.audit import service as audit_service
-from shop.clock import business_time
 from shop.errors import Invalid, TooMany, Unauthenticated
 from shop.ids import new_id
 
@@ -121,27 +120,17 @@ def log_out(session: Session, token: str) -> None:
     )
 
 
-FIND_ACTOR = (
-    select(
-        User.id,
-        Membership.id,
-        Organisation.id,
-        Organisation.kind,
-        Membership.roles,
-        Membership.order_limit_fen,
-        Membership.regions,
-        business_time,
-    )
-    .select_from(ApiToken)
-    .join(Membership, Membership.id == ApiToken.membership_id)
-    .join(User, User.id == Membership.user_id)
-    .join(Organisation, Organisation.id == Membership.organisation_id)
-    .where(
-        ApiToken.revoked_at.is_(None),
-        ApiToken.expires_at > func.clock_timestamp(),
-        User.status == "active",
-        Organisation.status != "closed",
-    )
+FIND_ACTOR = text(
+    """
+    SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions,
+           clock_timestamp() + (SELECT offset_us FROM business_clock) * interval '1 microsecond'
+    FROM api_token t
+    JOIN membership m ON m.id = t.membership_id
+    JOIN person u ON u.id = m.user_id
+    JOIN organisation o ON o.id = m.organisation_id
+    WHERE t.token_hash = :token_hash AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
+      AND u.status = 'active' AND o.status <> 'closed'
+    """
 )
 
 
@@ -150,7 +139,7 @@ def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
 
     Roles are read afresh each time: a role taken away is gone at the next request.
     """
-    row = session.execute(FIND_ACTOR.where(ApiToken.token_hash == token_hash(token))).first()
+    row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token)}).first()
     if row is None:
         return None
     user_id, membership_id, organisation_id, kind, roles, limit, regions, now = row

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from shop.clock import business_day
+from shop.db import insert_rows
 from shop.facts.models import Fact, Measure
 from shop.ids import new_id
 
@@ -19,17 +19,22 @@ DIMENSIONS = (
 
 
 def record(session: Session, measure: Measure, facts: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
-    """Record what was `ordered`, `accepted`, `paid` or `refunded`, in the commit of what it tells of.
+    """Record what was `ordered`, `accepted`, `paid` or `refunded`, in the commit of what it tells of; see `rows_of`."""
+    insert_rows(session, (Fact, rows_of(measure, facts, now=now)))
+
+
+def rows_of(measure: Measure, facts: Sequence[Mapping[str, Any]], *, now: datetime) -> list[dict[str, Any]]:
+    """The rows of facts that happened at `now`, for a caller that inserts them among others of its own.
 
     Each fact names its source row (one fact per measure and source), its signed `goods_fen` and `freight_fen`, its
     signed `packs` and `grams`, and every one of DIMENSIONS, as of now.
     """
     day = business_day(now)
-    rows = [
+    return [
         {
             "id": new_id(),
             "measure": measure,
-            "class_": "procured",
+            "class": "procured",
             "grade": "A",
             "occurred_on": day,
             "month": day.replace(day=1),
@@ -43,5 +48,3 @@ def record(session: Session, measure: Measure, facts: Sequence[Mapping[str, Any]
         }
         for fact in facts
     ]
-    if rows:
-        session.execute(insert(Fact), rows)

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,14 @@ from shop.regions.models import province_of
 
 Key = TypeVar("Key", bound=Hashable)
 GRAMS_PER_TONNE = 1_000_000
+
+
+LANES = text(
+    """
+    SELECT id, from_code, storage, days, rate_fen_per_tonne, minimum_fen FROM lane
+    WHERE to_code = :to AND valid @> CAST(:on AS date) AND from_code = ANY(:provinces) AND storage = ANY(:storages)
+    """
+)
 
 
 class NoLane(Refusal):
@@ -52,16 +60,16 @@ def quote(session: Session, *, parcels: Sequence[Parcel[Key]], to_code: str, on:
     """
     to_province = province_of(to_code)
     wanted = {(province_of(parcel.from_code), parcel.storage) for parcel in parcels}
-    lanes = {
-        (row.from_code, row.storage): row
-        for row in session.execute(
-            select(Lane.id, Lane.from_code, Lane.storage, Lane.days, Lane.rate_fen_per_tonne, Lane.minimum_fen).where(
-                Lane.to_code == to_province,
-                Lane.valid.contains(on),
-                tuple_(Lane.from_code, Lane.storage).in_(sorted(wanted)),
-            )
-        )
-    }
+    rows = session.execute(
+        LANES,
+        {
+            "to": to_province,
+            "on": on,
+            "provinces": sorted({province for province, _ in wanted}),
+            "storages": sorted({storage for _, storage in wanted}),
+        },
+    )
+    lanes = {(row.from_code, row.storage): row for row in rows}
     missing = sorted(wanted - set(lanes))
     if missing:
         raise NoLane(lanes=[{"from": start, "to": to_province, "storage": storage} for start, storage in missing])

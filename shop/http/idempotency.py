@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, delete, func, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, and_, delete, func, literal_column, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from shop.db import Model
@@ -71,19 +70,26 @@ class Place:
         )
 
 
+CLAIM = text(
+    """
+    INSERT INTO idempotency_key (organisation_id, operation, key, fingerprint)
+    VALUES (:organisation_id, :operation, :key, :fingerprint) ON CONFLICT DO NOTHING RETURNING 1
+    """
+)
+KEEP = text(
+    """
+    UPDATE idempotency_key SET status = :status, body = :body
+    WHERE organisation_id = :organisation_id AND operation = :operation AND key = :key
+    """
+)
+
+
 def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
     """Take the key for this transaction, or give back the answer it got before."""
     if not (1 <= len(place.key) <= 255 and place.key.isascii() and place.key.isprintable()):
         raise KeyMissing("An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer=HEADER)
     fingerprint = hashlib.sha256(body).digest()
-    taken = session.execute(
-        insert(IdempotencyKey)
-        .values(
-            organisation_id=place.organisation_id, operation=place.operation, key=place.key, fingerprint=fingerprint
-        )
-        .on_conflict_do_nothing()
-        .returning(IdempotencyKey.key)
-    ).first()
+    taken = session.execute(CLAIM, vars(place) | {"fingerprint": fingerprint}).first()
     if taken:
         return None
     row = session.execute(
@@ -98,7 +104,7 @@ def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
 
 def keep(session: Session, place: Place, *, status: int, body: str) -> None:
     """Keep the answer beside its effect."""
-    session.execute(update(IdempotencyKey).where(place.row()).values(status=status, body=body))
+    session.execute(KEEP, vars(place) | {"status": status, "body": body})
 
 
 def forget_old(session: Session, *, now: datetime, limit: int = 10_000) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Interval, and_, cast, func, insert, literal, or_, select, text, update
+from sqlalchemy import Interval, and_, cast, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from shop.db import in_unit_of_work, unit_of_work
+from shop.db import in_unit_of_work, insert_rows, unit_of_work
 from shop.errors import NotFound
 from shop.ids import new_id
 from shop.outbox.models import OPEN, Delivery, DeliveryStatus, Event, Numbering
@@ -47,18 +47,22 @@ def plain(value: Any) -> Any:
 
 def announce(session: Session, kind: str, *, now: datetime, seen_by: Iterable[UUID] = (), **payload: Any) -> UUID:
     """Record that something happened, in the commit of what happened; gives the event's id."""
-    event_id = new_id()
-    session.execute(
-        insert(Event).values(
-            id=event_id,
-            kind=kind,
-            payload={name: plain(value) for name, value in payload.items()},
-            seen_by=sorted(set(seen_by)),
-            at=now,
-            request_id=structlog.contextvars.get_contextvars().get("request_id"),
-        )
-    )
+    row = row_of(kind, now=now, seen_by=seen_by, **payload)
+    insert_rows(session, (Event, [row]))
+    event_id: UUID = row["id"]
     return event_id
+
+
+def row_of(kind: str, *, now: datetime, seen_by: Iterable[UUID] = (), **payload: Any) -> dict[str, Any]:
+    """The row of an announcement, for a caller that inserts it among others of its own."""
+    return {
+        "id": new_id(),
+        "kind": kind,
+        "payload": {name: plain(value) for name, value in payload.items()},
+        "seen_by": sorted(set(seen_by)),
+        "at": now,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+    }
 
 
 def number(session: Session, model: type[Any], *, limit: int = 5000) -> Sequence[tuple[UUID, int]]:

@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from shop.regions.models import (
     Bucket,
     EligibilityMember,
     Level,
-    Pairing,
-    PairingMember,
     Scheme,
     ancestors,
     province_of,
@@ -33,6 +32,18 @@ class Attribution:
     west_province: str
 
 
+IN_FORCE = text(
+    """
+    SELECT p.id, p.level, p.east_code, p.west_code, p.shared, m.county_code
+    FROM pairing p
+    LEFT JOIN pairing_member m
+        ON m.pairing_id = p.id AND m.valid @> CAST(:on AS date) AND m.county_code = ANY(:wests)
+    WHERE p.scheme = :scheme AND p.valid @> CAST(:on AS date)
+      AND (p.west_code = ANY(:wests) OR p.east_code = ANY(:easts))
+    """
+)
+
+
 def attribute(
     session: Session, *, funding_code: str, origins: Iterable[str], on: date, scheme: str = Scheme.EAST_WEST
 ) -> dict[str, Attribution]:
@@ -45,19 +56,9 @@ def attribute(
     wanted = sorted(set(origins))
     easts = ancestors(funding_code)
     wests = sorted({code for origin in wanted for code in ancestors(origin)})
-    rows = session.execute(
-        select(Pairing, PairingMember.county_code)
-        .outerjoin(
-            PairingMember,
-            (PairingMember.pairing_id == Pairing.id)
-            & PairingMember.valid.contains(on)
-            & PairingMember.county_code.in_(wests),
-        )
-        .where(Pairing.scheme == scheme, Pairing.valid.contains(on))
-        .where(Pairing.west_code.in_(wests) | Pairing.east_code.in_(easts))
-    ).all()
-    in_force = {pairing.id: pairing for pairing, _ in rows}
-    members = {(pairing.id, county) for pairing, county in rows if county}
+    rows = session.execute(IN_FORCE, {"scheme": scheme, "on": on, "easts": easts, "wests": wests}).all()
+    in_force = {row.id: row for row in rows}
+    members = {(row.id, row.county_code) for row in rows if row.county_code}
     is_eastern = any(pairing.east_code in easts for pairing in in_force.values())
     return {
         origin: attribute_one(scheme, funding_code, easts, origin, list(in_force.values()), members, is_eastern)
@@ -70,12 +71,12 @@ def attribute_one(
     funding_code: str,
     easts: Sequence[str],
     origin: str,
-    in_force: Sequence[Pairing],
+    in_force: Sequence[Any],
     members: set[tuple[UUID, str]],
     is_eastern: bool,
 ) -> Attribution:
     above = ancestors(origin)
-    found: list[Pairing] = []
+    found: list[Any] = []
     undecided = False
     for pairing in in_force:
         if pairing.east_code not in easts or pairing.west_code not in above:

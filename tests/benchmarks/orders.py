@@ -69,13 +69,16 @@ FIXED = """
 \\set a random(1, 1000)
 \\set b random(1, 1000)
 \\set c random(1, 1000)
+\\set low least(:a, :b, :c)
+\\set high greatest(:a, :b, :c)
+\\set mid :a + :b + :c - :low - :high
 BEGIN;
 INSERT INTO bench_order (total) VALUES (3);
-INSERT INTO bench_line (order_no, item, n) VALUES (currval('bench_order_no_seq'), :a, 1), (currval('bench_order_no_seq'),
- :b, 1), (currval('bench_order_no_seq'), :c, 1);
-UPDATE bench_stock SET n = n - 1 WHERE item = LEAST(:a, :b, :c) AND n >= 1;
-UPDATE bench_stock SET n = n - 1 WHERE item = :a + :b + :c - LEAST(:a, :b, :c) - GREATEST(:a, :b, :c) AND n >= 1;
-UPDATE bench_stock SET n = n - 1 WHERE item = GREATEST(:a, :b, :c) AND n >= 1;
+INSERT INTO bench_line (order_no, item, n) VALUES (currval('bench_order_no_seq'), :a, 1),
+ (currval('bench_order_no_seq'), :b, 1), (currval('bench_order_no_seq'), :c, 1);
+UPDATE bench_stock SET n = n - 1 WHERE item = :low AND n >= 1;
+UPDATE bench_stock SET n = n - 1 WHERE item = :mid AND n >= 1;
+UPDATE bench_stock SET n = n - 1 WHERE item = :high AND n >= 1;
 INSERT INTO bench_entry (order_no, amount) SELECT currval('bench_order_no_seq'), x FROM unnest(ARRAY[1, -1, 2, -2]) x;
 INSERT INTO bench_outbox (order_no) VALUES (currval('bench_order_no_seq'));
 END;
@@ -95,6 +98,8 @@ def prepare() -> dict[str, object]:
     with unit_of_work() as session:
         now = business_now(session)
         supplies = []
+        builders.a_lane(session)
+        builders.a_pairing(session, "310101", builders.LUOCHUAN)
         for _ in range(LISTINGS):
             cooperative = builders.an_organisation(session, Kind.COOPERATIVE)
             listing = builders.a_listing(session, builders.a_product(session, cooperative))

@@ -9,16 +9,16 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Address, BudgetUnit, Organisation
 from shop.actor import Actor
-from shop.catalogue.models import Listing, ListingStatus, Product
+from shop.catalogue.models import ListingStatus
 from shop.clock import BEIJING, business_day
+from shop.db import Model, Rows, insert_rows
 from shop.errors import Invalid, NotFound, Refusal
 from shop.facts import service as facts
-from shop.facts.models import Measure
+from shop.facts.models import Fact, Measure
 from shop.freight import service as freight
 from shop.http.parsing import fault
 from shop.ids import new_id
@@ -28,8 +28,10 @@ from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierO
 from shop.orders.schemas import PlaceOrder
 from shop.orders.service.numbers import next_number
 from shop.outbox import service as outbox
+from shop.outbox.models import Event
 from shop.pricing.service import unit_price
 from shop.regions.service import attribute
+from shop.stock.models import Hold
 from shop.stock.service import holding
 
 PAYMENT_WINDOWS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelta(days=30)),)
@@ -112,35 +114,22 @@ class Placed:
         return self.goods_fen + self.freight_fen
 
 
-LISTINGS = (
-    select(
-        Listing.id,
-        Listing.status,
-        Listing.revision,
-        Listing.product_id,
-        Listing.cooperative_id,
-        Listing.pack_name,
-        Listing.base_unit,
-        Listing.pack_base_quantity,
-        Listing.pack_grams,
-        Listing.min_packs,
-        Listing.step_packs,
-        Listing.max_packs,
-        Listing.tiers,
-        Listing.season_from,
-        Listing.season_to,
-        Listing.category,
-        Listing.storage,
-        Listing.origin_code,
-        Product.name,
-        Product.name_en,
-        Product.spec,
-        Product.grade,
-        Organisation.name.label("cooperative_name"),
-        Organisation.status.label("cooperative_status"),
-    )
-    .join(Product, Product.id == Listing.product_id)
-    .join(Organisation, Organisation.id == Listing.cooperative_id)
+LISTINGS = text(
+    """
+    SELECT l.id, l.status, l.revision, l.product_id, l.cooperative_id, l.pack_name, l.base_unit, l.pack_base_quantity,
+           l.pack_grams, l.min_packs, l.step_packs, l.max_packs, l.tiers, l.season_from, l.season_to, l.category,
+           l.storage, l.origin_code, p.name, p.name_en, p.spec, p.grade,
+           o.name AS cooperative_name, o.status AS cooperative_status
+    FROM listing l JOIN product p ON p.id = l.product_id JOIN organisation o ON o.id = l.cooperative_id
+    WHERE l.id = ANY(:ids)
+    """
+)
+WHOSE_AND_WHERE = text(
+    """
+    SELECT u.id, u.funding_code, a.id, a.division_code
+    FROM budget_unit u JOIN address a ON a.organisation_id = u.organisation_id
+    WHERE u.id = :unit AND a.id = :address AND u.organisation_id = :buyer
+    """
 )
 
 
@@ -163,7 +152,7 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     )
     if wanted.payment_terms == Terms.ON_TERMS.value:
         ledger.reserve_credit(session, actor.organisation_id, total)
-    holding.hold(
+    holds = holding.take(
         session,
         [
             holding.Want(line.id, line.listing.id, actor.organisation_id, line.packs * line.listing.pack_base_quantity)
@@ -187,28 +176,22 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     }
     number = next_number(session, actor.organisation_id, "PO", now.astimezone(BEIJING).year)
     placed = Placed(order_id, number, wanted, parts, {code: found.bucket for code, found in attributed.items()}, now)
-    write(session, placed, actor, unit, address, dimensions, now)
-    outbox.announce(
-        session,
+    told = outbox.row_of(
         "order.placed",
         now=now,
         seen_by=[actor.organisation_id, *(part.cooperative_id for part in parts)],
         order_id=order_id,
         terms=wanted.payment_terms,
     )
+    insert_rows(session, *rows_of(placed, actor, unit, address, dimensions), (Hold, holds), (Event, [told]))
     return placed
 
 
 def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder) -> tuple[Any, Any]:
     """The budget unit and the address, both the buyer's own, in one statement."""
     row = session.execute(
-        select(BudgetUnit.id, BudgetUnit.funding_code, Address.id, Address.division_code)
-        .join(Address, Address.organisation_id == BudgetUnit.organisation_id)
-        .where(
-            BudgetUnit.id == wanted.budget_unit_id,
-            Address.id == wanted.delivery_address_id,
-            BudgetUnit.organisation_id == actor.organisation_id,
-        )
+        WHOSE_AND_WHERE,
+        {"unit": wanted.budget_unit_id, "address": wanted.delivery_address_id, "buyer": actor.organisation_id},
     ).first()
     if row is None:
         raise NotFound("No such budget unit or delivery address of yours.")
@@ -234,10 +217,7 @@ def in_season(first: int, last: int, month: int) -> bool:
 
 def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
     """The lines with their listings and unit prices; every line that cannot be ordered is named, not the first."""
-    found = {
-        row.id: row
-        for row in session.execute(LISTINGS.where(Listing.id.in_([line.listing_id for line in wanted.lines])))
-    }
+    found = {row.id: row for row in session.execute(LISTINGS, {"ids": [line.listing_id for line in wanted.lines]})}
     lines: list[Priced] = []
     faults: list[dict[str, Any]] = []
     seen: set[UUID] = set()
@@ -324,99 +304,78 @@ def payment_window(on: date) -> timedelta:
     return [window for begins, window in PAYMENT_WINDOWS if begins <= on][-1]
 
 
-def write(
-    session: Session,
-    placed: Placed,
-    actor: Actor,
-    unit: Unit,
-    address: Place,
-    dimensions: dict[UUID, dict[str, Any]],
-    now: datetime,
-) -> None:
+def rows_of(
+    placed: Placed, actor: Actor, unit: Unit, address: Place, dimensions: dict[UUID, dict[str, Any]]
+) -> list[tuple[type[Model], Rows]]:
     """The rows of the order, its parts, lines, history and `ordered` facts."""
-    wanted = placed.wanted
-    session.execute(
-        Order.__table__.insert(),  # type: ignore[attr-defined]
-        {
-            "id": placed.id,
-            "number": placed.number,
-            "buyer_id": actor.organisation_id,
-            "budget_unit_id": unit.id,
-            "address_id": address.id,
-            "delivery_code": address.division_code,
-            "purpose": wanted.purpose,
-            "terms": wanted.payment_terms,
-            "goods_fen": placed.goods_fen,
-            "freight_fen": placed.freight_fen,
-            "total_fen": placed.total_fen,
-            "placed_by": actor.user_id,
-            "placed_at": now,
-        },
-    )
+    wanted, now = placed.wanted, placed.placed_at
+    lines = [(part, line) for part in placed.parts for line in part.lines]
     pay_before = now + payment_window(business_day(now))
-    session.execute(
-        SupplierOrder.__table__.insert(),  # type: ignore[attr-defined]
-        [
-            {
-                "id": part.id,
-                "order_id": placed.id,
-                "buyer_id": actor.organisation_id,
-                "cooperative_id": part.cooperative_id,
-                "status": Status.PLACED,
-                "goods_fen": part.goods_fen,
-                "freight_fen": part.freight_fen,
-                "pay_before": pay_before,
-            }
-            for part in placed.parts
-        ],
-    )
-    session.execute(
-        OrderLine.__table__.insert(),  # type: ignore[attr-defined]
-        [
-            {
-                "id": line.id,
-                "supplier_order_id": part.id,
-                "listing_id": line.listing.id,
-                "listing_revision": line.listing.revision,
-                "product_id": line.listing.product_id,
-                "packs": line.packs,
-                "pack_base_quantity": line.listing.pack_base_quantity,
-                "pack_grams": line.listing.pack_grams,
-                "unit_fen": line.unit_fen,
-                "goods_fen": line.goods_fen,
-                "freight_fen": line.freight_fen,
-                "snapshot": {
-                    "name": line.listing.name,
-                    "name_en": line.listing.name_en,
-                    "spec": line.listing.spec,
-                    "grade": line.listing.grade,
-                    "pack_name": line.listing.pack_name,
-                    "cooperative": part.cooperative_name,
-                },
-                "dimensions": dimensions[line.id],
-            }
-            for part in placed.parts
-            for line in part.lines
-        ],
-    )
-    session.execute(
-        OrderHistory.__table__.insert(),  # type: ignore[attr-defined]
-        [
-            {
-                "id": new_id(),
-                "supplier_order_id": part.id,
-                "step": 1,
-                "was": None,
-                "status": Status.PLACED,
-                "by_user_id": actor.user_id,
-                "reason": None,
-                "at": now,
-            }
-            for part in placed.parts
-        ],
-    )
-    facts.record(
-        session,
+    order = {
+        "id": placed.id,
+        "number": placed.number,
+        "buyer_id": actor.organisation_id,
+        "budget_unit_id": unit.id,
+        "address_id": address.id,
+        "delivery_code": address.division_code,
+        "purpose": wanted.purpose,
+        "terms": wanted.payment_terms,
+        "goods_fen": placed.goods_fen,
+        "freight_fen": placed.freight_fen,
+        "total_fen": placed.total_fen,
+        "placed_by": actor.user_id,
+        "placed_at": now,
+    }
+    parts = [
+        {
+            "id": part.id,
+            "order_id": placed.id,
+            "buyer_id": actor.organisation_id,
+            "cooperative_id": part.cooperative_id,
+            "status": Status.PLACED,
+            "goods_fen": part.goods_fen,
+            "freight_fen": part.freight_fen,
+            "pay_before": pay_before,
+        }
+        for part in placed.parts
+    ]
+    ordered = [
+        {
+            "id": line.id,
+            "supplier_order_id": part.id,
+            "listing_id": line.listing.id,
+            "listing_revision": line.listing.revision,
+            "product_id": line.listing.product_id,
+            "packs": line.packs,
+            "pack_base_quantity": line.listing.pack_base_quantity,
+            "pack_grams": line.listing.pack_grams,
+            "unit_fen": line.unit_fen,
+            "goods_fen": line.goods_fen,
+            "freight_fen": line.freight_fen,
+            "snapshot": {
+                "name": line.listing.name,
+                "name_en": line.listing.name_en,
+                "spec": line.listing.spec,
+                "grade": line.listing.grade,
+                "pack_name": line.listing.pack_name,
+                "cooperative": part.cooperative_name,
+            },
+            "dimensions": dimensions[line.id],
+        }
+        for part, line in lines
+    ]
+    history = [
+        {
+            "id": new_id(),
+            "supplier_order_id": part.id,
+            "step": 1,
+            "status": Status.PLACED,
+            "by_user_id": actor.user_id,
+            "at": now,
+        }
+        for part in placed.parts
+    ]
+    recorded = facts.rows_of(
         Measure.ORDERED,
         [
             finished(dimensions[line.id])
@@ -427,11 +386,11 @@ def write(
                 "packs": line.packs,
                 "grams": line.grams,
             }
-            for part in placed.parts
-            for line in part.lines
+            for _, line in lines
         ],
         now=now,
     )
+    return [(Order, [order]), (SupplierOrder, parts), (OrderLine, ordered), (OrderHistory, history), (Fact, recorded)]
 
 
 def finished(dimensions: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from shop.clock import business_day
+from shop.db import insert_rows
 from shop.errors import Refusal
 from shop.ids import new_id
 from shop.stock.models import Hold, HoldStatus, Movement
@@ -86,6 +87,11 @@ TAKE_SUPPLY = text(
 
 def hold(session: Session, wants: Sequence[Want], *, now: datetime) -> None:
     """Hold supply for every line, the soonest to lapse first, or refuse the whole with a Shortage."""
+    insert_rows(session, (Hold, take(session, wants, now=now)))
+
+
+def take(session: Session, wants: Sequence[Want], *, now: datetime) -> list[dict[str, Any]]:
+    """Like `hold`, but the rows of the holds are given back, for the caller to insert among others of its own."""
     demand: dict[UUID, int] = {}
     for want in wants:
         demand[want.listing_id] = demand.get(want.listing_id, 0) + want.quantity
@@ -126,7 +132,7 @@ def hold(session: Session, wants: Sequence[Want], *, now: datetime) -> None:
                         "at": now,
                     }
                 )
-    session.execute(Hold.__table__.insert(), holds)  # type: ignore[attr-defined]
+    return holds
 
 
 RELEASE = text(
