@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Connection, Engine, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from shop.catalogue.words import grams_of_words
@@ -27,7 +27,9 @@ FACETS = {
     "county": "l.origin_code = %(county)s",
     "province": "l.province_code = %(province)s",
     "storage": "l.storage = %(storage)s",
-    "q": "l.grams @> %(grams)s::text[] AND l.search_text LIKE ALL (%(patterns)s::text[])",
+    "q": "l.grams @> %(grams)s::text[]",
+    # A name that has the pair of a two-character word holds the word; longer words are looked for as they stand.
+    "long": "l.search_text LIKE ALL (%(patterns)s::text[])",
 }
 ORDERS = {
     "price": ("l.price_fen, l.id", "(l.price_fen, l.id) > (%(after)s::bigint, %(after_id)s::uuid)", "p.price_fen"),
@@ -66,6 +68,13 @@ def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
     """  # noqa: S608 - put together from the constants above
 
 
+def reading(session: Session) -> Connection:
+    """A connection on which one read is one round trip: nothing is begun before it or committed after it."""
+    if isinstance(session.get_bind(), Engine):
+        return session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    return session.connection()
+
+
 def listed(
     session: Session, *, words: list[str], facets: dict[str, str], sort: str, after: tuple[Any, UUID] | None, limit: int
 ) -> tuple[str, Any, UUID | None]:
@@ -75,11 +84,13 @@ def listed(
     if words:
         names.add("q")
         given["grams"] = grams_of_words(words)
-        given["patterns"] = [f"%{escaped(word)}%" for word in words]
+        if longer := [word for word in words if len(word) > 2]:
+            names.add("long")
+            given["patterns"] = [f"%{escaped(word)}%" for word in longer]
     if after:
         given["after"], given["after_id"] = after
     statement = list_statement(frozenset(names), sort, after is not None)
-    items, key, last = session.connection().exec_driver_sql(statement, given).one()
+    items, key, last = reading(session).exec_driver_sql(statement, given).one()
     return items or "", key, UUID(last) if last else None
 
 
@@ -102,7 +113,7 @@ DETAIL = f"""
 
 def detail(session: Session, listing_id: UUID) -> str | None:
     """A listing on sale as JSON with its supply windows; None for any other."""
-    found = session.connection().exec_driver_sql(DETAIL, {"id": listing_id}).first()
+    found = reading(session).exec_driver_sql(DETAIL, {"id": listing_id}).first()
     return str(found[0]) if found else None
 
 
