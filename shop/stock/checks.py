@@ -1,0 +1,32 @@
+"""What must hold of stock: each statement gives the rows that break its rule."""
+
+CHECKS = {
+    "stock: what a supply says is held and bound is what holds say": """
+        SELECT supply_id, sum(held) AS held, sum(active) AS active, sum(bound) AS bound, sum(used) AS used FROM (
+            SELECT id AS supply_id, held, 0 AS active, bound, 0 AS used FROM supply
+            UNION ALL SELECT supply_id, 0, quantity, 0, 0 FROM hold WHERE status = 'active'
+            UNION ALL SELECT supply_id, 0, 0, 0, quantity FROM hold WHERE status = 'bound'
+        ) sides GROUP BY supply_id HAVING sum(held) <> sum(active) OR sum(bound) <> sum(used)
+    """,
+    "stock: a supply's parts sum to what was promised, none below zero": """
+        SELECT id, promised, open, held, bound, withdrawn FROM supply
+        WHERE promised <> open + held + bound + withdrawn OR LEAST(open, held, bound, withdrawn) < 0
+    """,
+    "stock: what a lot says is what its movements say": """
+        SELECT lot_id, sum(received) AS received, sum(bound) AS bound, sum(shipped) AS shipped, sum(lost) AS lost
+        FROM (
+            SELECT id AS lot_id, received, bound, shipped, lost FROM lot
+            UNION ALL SELECT lot_id,
+                CASE WHEN kind = 'received' THEN -quantity ELSE 0 END,
+                CASE kind WHEN 'bound' THEN -quantity WHEN 'unbound' THEN quantity WHEN 'shipped' THEN quantity
+                          ELSE 0 END,
+                CASE WHEN kind = 'shipped' THEN -quantity ELSE 0 END,
+                CASE WHEN kind = 'lost' THEN -quantity ELSE 0 END
+            FROM movement
+        ) sides GROUP BY lot_id HAVING sum(received) <> 0 OR sum(bound) <> 0 OR sum(shipped) <> 0 OR sum(lost) <> 0
+    """,
+    "stock: a lot's parts sum to what was received, none below zero": """
+        SELECT id, received, in_store, bound, shipped, lost FROM lot
+        WHERE received <> in_store + bound + shipped + lost OR LEAST(in_store, bound, shipped, lost) < 0
+    """,
+}

@@ -1,0 +1,155 @@
+"""The checks find nothing in a shop that works, and each finds what it is for."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session
+
+from config.settings import settings
+from shop.actor import SYSTEM
+from shop.db import checker_engine, make_engine, unit_of_work
+from shop.ledger.service import PLATFORM_ID
+from shop.orders.schemas_fulfilment import Inspect
+from shop.orders.service import acceptance
+from shop.orders.service.cancelling import cancel_order
+from shop.payments.service import charging
+from shop.reporting.checks import CHECKS, OWN, run_checks
+from tests import builders as a
+from tests.orders import journey
+from tests.reporting.helpers import number, roll
+
+MOVE = "UPDATE supplier_order SET status = '{}' WHERE status = '{}'"
+BREAKAGES = {
+    "stock: what a supply says is held and bound is what holds say": (
+        "UPDATE supply SET held = held + 1, open = open - 1"
+    ),
+    "stock: what a lot says is what its movements say": "UPDATE lot SET lost = lost + 1, in_store = in_store - 1",
+    "orders: an order is the sum of its parts": (
+        "UPDATE purchase_order SET goods_fen = goods_fen + 1, total_fen = total_fen + 1"
+    ),
+    "orders: a supplier order is the sum of its lines": ("UPDATE order_line SET freight_fen = freight_fen + 1"),
+    "orders: the last step of the history is the status": MOVE.format("delivered", "inspected"),
+    "orders: the steps of a history have no hole and each begins where the one before ended": (
+        "DELETE FROM order_history WHERE step = 2"
+    ),
+    "orders: ordered facts are the lines of living supplier orders": (
+        "DELETE FROM fact WHERE measure = 'ordered' AND amount_fen < 0"
+    ),
+    "orders: no hold stands without its line": (
+        "UPDATE hold SET line_id = gen_random_uuid() WHERE id = (SELECT id FROM hold LIMIT 1)"
+    ),
+    "orders: only what is neither packed nor cancelled has active holds": (
+        "UPDATE hold SET status = 'active' WHERE status = 'released'"
+    ),
+    "orders: a living line holds exactly what it ordered": (
+        "UPDATE hold SET status = 'released' WHERE status = 'active'"
+    ),
+    "orders: an acceptance note is the sum of its lines and what its supplier order says": (
+        "UPDATE supplier_order SET accepted_goods_fen = accepted_goods_fen - 1"
+    ),
+    "reporting: the rollup is the sum of the numbered facts up to its mark": (
+        "UPDATE rollup SET grams = grams - 1 WHERE measure = 'accepted'"
+    ),
+    "reporting: fact numbers run from one without a hole, and the rollup's mark is one of them": (
+        "UPDATE fact SET posted_no = posted_no + 100 WHERE posted_no = 2"
+    ),
+    "reporting: accepted facts are the acceptance note and its posting to the buyer": (
+        "UPDATE fact SET freight_fen = freight_fen + 1, amount_fen = amount_fen + 1 WHERE measure = 'accepted'"
+    ),
+    "reporting: every posting of an acceptance has its note": "DELETE FROM acceptance",
+    "reporting: every fact has an order line behind it": (
+        "UPDATE fact SET line_id = gen_random_uuid() WHERE measure = 'accepted'"
+    ),
+    "ledger: the entries of every transaction sum to zero": (
+        "UPDATE ledger_entry SET amount_fen = amount_fen + 1 WHERE id = (SELECT id FROM ledger_entry LIMIT 1)"
+    ),
+    "ledger: kept balances equal their entries": "UPDATE ledger_balance SET amount_fen = amount_fen + 1",
+    "payments: every successful charge is posted once, to the fen": "UPDATE charge SET amount_fen = amount_fen + 1",
+    "payments: the credit in use is what is open on terms": "UPDATE credit_limit SET used_fen = used_fen + 1",
+}
+
+
+def play(session: Session) -> None:
+    """One order inspected, one paid and confirmed, one cancelled, one only placed; all numbered and rolled up."""
+    a.an_organisation(session, a.Kind.PLATFORM, id=PLATFORM_ID, uscc=None)
+    world = a.World(session)
+    listing = world.offer(lots=500)
+    (part,) = journey.confirmed(world, {listing.id: 10})
+    journey.delivered(session, part)
+    shares = journey.sent_of(session, part)
+    lines = [
+        {"line_id": f"line_{s.line_id.hex}", "lot_id": f"lot_{s.lot_id.hex}", "accepted": s.packs - 1, "rejected": 1,
+         "short": 0, "reason": "破损"}
+        for s in shares
+    ]  # fmt: skip
+    found = Inspect.model_validate({"lines": lines})
+    acceptance.inspect(session, actor=world.actor, supplier_order_id=part, found=found, now=journey.LATER)
+    paid = world.place({listing.id: 5}, "prepaid")
+    charge = charging.request(
+        session, actor=world.actor, order_id=paid.id, method=charging.Method.BANK_TRANSFER, payment_method=None,
+        now=a.NOW,
+    )  # fmt: skip
+    charging.receive_transfer(
+        session, reference=charge.reference, amount_fen=charge.amount_fen, payer_name="国库", by=SYSTEM, now=a.NOW
+    )
+    cancelled = world.place({listing.id: 3})
+    cancel_order(session, order_id=cancelled.id, by=world.actor, reason="不需要", now=a.NOW)
+    world.place({listing.id: 2, world.offer().id: 2})
+    number(session)
+    roll(session)
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A database with a played shop, as its owner."""
+    from tests import conftest
+
+    name = f"{conftest.DATABASE}_checks"
+    conftest.clone(name)
+    conftest.settle(name)
+    settings.cache_clear()
+    from shop.db import engine, forget_connections
+
+    forget_connections()
+    with unit_of_work() as session:
+        play(session)
+    owner = make_engine(settings().database_owner_url, pool_size=1)
+    yield owner
+    owner.dispose()
+    engine().dispose()
+    checker_engine().dispose()
+    conftest.settle(conftest.DATABASE)
+    settings.cache_clear()
+    forget_connections()
+    conftest.drop(name)
+
+
+def names(connection: Connection) -> set[str]:
+    return {finding.name for finding in run_checks(connection)}
+
+
+def test_a_shop_that_works_has_no_findings_and_the_checker_s_role_may_look_at_all_of_it(played: Engine) -> None:
+    with checker_engine().connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        assert run_checks(connection) == []
+
+
+@pytest.mark.parametrize(("name", "breakage"), BREAKAGES.items(), ids=list(BREAKAGES))
+def test_what_is_broken_is_found_by_its_name_with_one_row_to_look_at(played: Engine, name: str, breakage: str) -> None:
+    with played.connect() as connection, connection.begin() as broken:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        assert connection.execute(text(breakage)).rowcount > 0
+        findings = {finding.name: finding for finding in run_checks(connection)}
+        assert name in findings
+        assert findings[name].rows > 0
+        assert findings[name].sample
+        broken.rollback()
+
+
+def test_every_check_of_stock_orders_and_reports_is_seen_to_find_something_or_kept_by_the_database() -> None:
+    by_the_database = {
+        "stock: a supply's parts sum to what was promised, none below zero",
+        "stock: a lot's parts sum to what was received, none below zero",
+    }
+    mine = {name for name in CHECKS if name in OWN or name.startswith(("stock:", "orders:"))}
+    assert mine == {name for name in BREAKAGES if name in mine} | by_the_database
