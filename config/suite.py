@@ -52,7 +52,7 @@ def pytest_arguments(arguments: list[str]) -> list[str]:
     """Pytest's arguments for ours: `--deep [name]` selects the full counts, everything else is handed on."""
     deep = "--deep" in arguments
     seed = os.environ.get("SHOP_SEED") or (str(random.SystemRandom().randrange(2**31)) if deep else FIXED_SEED)
-    chosen = ["-n", "2", f"--hypothesis-seed={seed}", "-m", "deep" if deep else "not deep"]
+    chosen = ["-n", "2", "--dist", "worksteal", f"--hypothesis-seed={seed}", "-m", "deep" if deep else "not deep"]
     rest = list(arguments)
     if deep:
         at = rest.index("--deep")

@@ -59,12 +59,12 @@ def test_a_failing_program_complains_with_its_output(monkeypatch):
 
 def test_the_plain_suite_has_a_fixed_seed_and_no_full_counts(monkeypatch):
     monkeypatch.delenv("SHOP_SEED", raising=False)
-    assert pytest_arguments(["-x"]) == ["-n", "2", "--hypothesis-seed=1", "-m", "not deep", "-x"]
+    assert pytest_arguments(["-x"]) == ["-n", "2", "--dist", "worksteal", "--hypothesis-seed=1", "-m", "not deep", "-x"]
 
 
 def test_deep_takes_a_name_and_hands_on_the_rest(monkeypatch):
     monkeypatch.setenv("SHOP_SEED", "77")
-    fixed = ["-n", "2", "--hypothesis-seed=77", "-m", "deep"]
+    fixed = ["-n", "2", "--dist", "worksteal", "--hypothesis-seed=77", "-m", "deep"]
     assert pytest_arguments(["--deep"]) == fixed
     assert pytest_arguments(["--deep", "races", "-x"]) == [*fixed, "-k", "races", "-x"]
     assert pytest_arguments(["-x", "--deep"]) == [*fixed, "-x"]
@@ -72,4 +72,4 @@ def test_deep_takes_a_name_and_hands_on_the_rest(monkeypatch):
 
 def test_the_deep_suite_draws_its_seed(monkeypatch):
     monkeypatch.delenv("SHOP_SEED", raising=False)
-    assert len({pytest_arguments(["--deep"])[2] for _ in range(5)}) > 1
+    assert len({pytest_arguments(["--deep"])[4] for _ in range(5)}) > 1
