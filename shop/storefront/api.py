@@ -1,5 +1,6 @@
 """The public catalogue."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from shop.http import cursors
 from shop.http.routes import PUBLIC, Raw, Routes
 from shop.ids import ListingId
 from shop.storefront import queries
+from shop.storefront.memory import Kept, Memory
 from shop.storefront.schemas import (
     CardPage,
     CategoryList,
@@ -29,6 +31,7 @@ from shop.storefront.schemas import (
 )
 
 routes = Routes("/v1/public", tag="Storefront")
+memory = Memory(128)
 FACETS = ("category", "county", "province", "storage")
 
 
@@ -39,14 +42,29 @@ def list_listings(session: Session, query: ListQuery) -> Raw:
     facets = {name: value for name in FACETS if (value := getattr(query, name)) is not None}
     question = f"public {query.sort} {sorted(facets.items())} {words}"
     after = place_of(question, query.sort, query.cursor) if query.cursor else None
-    items, key, last = queries.listed(
-        session, words=words, facets=facets, sort=query.sort, after=after, limit=query.limit
+    asked = f"{question} {query.limit} {query.cursor or ''}"
+    kept = memory.get(asked)
+    page = queries.listed(
+        session,
+        words=words,
+        facets=facets,
+        sort=query.sort,
+        after=after,
+        limit=query.limit,
+        seen=kept.stamp if kept else None,
     )
+    if page is None and kept is not None:
+        return Raw(kept.data, headers={"ETag": kept.tag})
+    assert page is not None
     following = "null"
-    if last is not None:
-        place = key.isoformat() if isinstance(key, datetime) else key
-        following = f'"{cursors.encode(question, [place, last.hex])}"'
-    return Raw(f'{{"items":[{items}],"next":{following}}}'.encode())
+    if page.last is not None:
+        place = page.key.isoformat() if isinstance(page.key, datetime) else page.key
+        following = f'"{cursors.encode(question, [place, page.last.hex])}"'
+    data = f'{{"items":[{page.items}],"next":{following}}}'.encode()
+    tag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+    if page.stamp is not None:
+        memory.put(asked, Kept(page.stamp, data, tag))
+    return Raw(data, headers={"ETag": tag})
 
 
 def place_of(question: str, sort: str, cursor: str) -> tuple[Any, UUID]:

@@ -3,6 +3,7 @@
 The business day is read in the same statement, so that what is available is as of the moment of the answer.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Any
@@ -18,6 +19,12 @@ TODAY = (
     "(SELECT ((clock_timestamp() + offset_us * interval '1 microsecond') AT TIME ZONE 'Asia/Shanghai')::date"
     " FROM business_clock)"
 )
+STAMP = f"""
+    CASE WHEN pg_current_xact_id_if_assigned() IS NULL
+    THEN pg_postmaster_start_time()::text || ' ' || pg_current_snapshot()::text || ' ' || {TODAY}::text END
+"""
+"""What names the state that a statement sees: two statements of equal snapshots, on one day, of one run of the server
+see the same rows. Null inside a transaction that has written, where that does not hold."""
 OPEN = f"""
     SELECT COALESCE(sum(s.open), 0)::bigint FROM supply s
     WHERE s.listing_id = l.id AND NOT s.closed AND s.ready_to > {TODAY}
@@ -45,14 +52,17 @@ ORDERS = {
 def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
     """The statement of a list; its text is the same for the same kind of question, so that it stays prepared.
 
-    One row: the items' JSON, and the sort key and id of the last item when there are more.
+    One row: the stamp of what it saw; and unless that is `seen`, the items' JSON, and the sort key and id of the last
+    item when there are more.
     """
     order, beyond, key = ORDERS[sort]
     conditions = ["l.status = 'listed'", *(FACETS[name] for name in FACETS if name in facets)]
     if after:
         conditions.append(beyond)
     return f"""
-        WITH l AS (
+        WITH now AS MATERIALIZED (
+            SELECT {STAMP} AS stamp
+        ), l AS (
             SELECT l.id, l.price_fen, l.listed_at, l.card, l.pack_base_quantity
             FROM listing l WHERE {" AND ".join(conditions)}
             ORDER BY {order} LIMIT %(limit)s + 1
@@ -61,10 +71,12 @@ def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
                    l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || '}}' AS item
             FROM l
         )
-        SELECT string_agg(p.item, ',' ORDER BY p.place) FILTER (WHERE p.place <= %(limit)s),
-               CASE WHEN count(*) > %(limit)s THEN min({key}) FILTER (WHERE p.place = %(limit)s) END,
-               CASE WHEN count(*) > %(limit)s THEN min(p.id::text) FILTER (WHERE p.place = %(limit)s) END
-        FROM p
+        SELECT now.stamp, page.* FROM now LEFT JOIN LATERAL (
+            SELECT string_agg(p.item, ',' ORDER BY p.place) FILTER (WHERE p.place <= %(limit)s),
+                   CASE WHEN count(*) > %(limit)s THEN min({key}) FILTER (WHERE p.place = %(limit)s) END,
+                   CASE WHEN count(*) > %(limit)s THEN min(p.id::text) FILTER (WHERE p.place = %(limit)s) END
+            FROM p WHERE (now.stamp = %(seen)s::text) IS NOT TRUE
+        ) page ON true
     """  # noqa: S608 - put together from the constants above
 
 
@@ -75,11 +87,28 @@ def reading(session: Session) -> Connection:
     return session.connection()
 
 
-def listed(
-    session: Session, *, words: list[str], facets: dict[str, str], sort: str, after: tuple[Any, UUID] | None, limit: int
-) -> tuple[str, Any, UUID | None]:
+@dataclass(frozen=True)
+class Page:
     """The items of a page as JSON without brackets, and the sort key and id of the last when there are more."""
-    given: dict[str, Any] = {"limit": limit, **facets}
+
+    stamp: str | None
+    items: str
+    key: Any
+    last: UUID | None
+
+
+def listed(
+    session: Session,
+    *,
+    words: list[str],
+    facets: dict[str, str],
+    sort: str,
+    after: tuple[Any, UUID] | None,
+    limit: int,
+    seen: str | None = None,
+) -> Page | None:
+    """A page of the list; None when nothing at all has changed since the stamp `seen`."""
+    given: dict[str, Any] = {"limit": limit, "seen": seen, **facets}
     names = set(facets)
     if words:
         names.add("q")
@@ -90,8 +119,10 @@ def listed(
     if after:
         given["after"], given["after_id"] = after
     statement = list_statement(frozenset(names), sort, after is not None)
-    items, key, last = reading(session).exec_driver_sql(statement, given).one()
-    return items or "", key, UUID(last) if last else None
+    stamp, items, key, last = reading(session).exec_driver_sql(statement, given).one()
+    if stamp is not None and stamp == seen:
+        return None
+    return Page(stamp, items or "", key, UUID(last) if last else None)
 
 
 def escaped(word: str) -> str:

@@ -39,6 +39,7 @@ def faults(connection: Connection, *, word: str, **given: Any) -> list[str]:
     values = {
         **given,
         "limit": 24,
+        "seen": None,
         "grams": grams_of_words([word]),
         "patterns": [f"%{word}%"],
         "after_id": new_id(),

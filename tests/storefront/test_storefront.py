@@ -1,18 +1,21 @@
 """The public catalogue: what is found, in which order, page by page, and that it is always as of now."""
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from shop import clock
 from shop.accounts.models import Kind
 from shop.catalogue.cards import write_cards
+from shop.catalogue.models import Listing
 from shop.catalogue.words import question_words
-from shop.db import unit_of_work
+from shop.db import engine, in_unit_of_work, unit_of_work
 from shop.http import cursors
 from shop.stock.models import Supply
 from shop.storefront import queries
@@ -87,8 +90,9 @@ def test_a_search_finds_exactly_the_names_that_hold_the_words(session: Session, 
     products = [a.a_product(session, cooperative, name, name_en=name_en) for name, name_en in GOODS]
     listings = {a.a_listing(session, product, search_text="", grams=[]).id: product.name for product in products}
     write_cards(session, listings, on=a.NOW.date())
-    items, _, _ = queries.listed(session, words=question_words(q), facets={}, sort="price", after=None, limit=100)
-    assert {name for key, name in listings.items() if f"lst_{key.hex}" in items} == found
+    page = queries.listed(session, words=question_words(q), facets={}, sort="price", after=None, limit=100)
+    assert page is not None
+    assert {name for key, name in listings.items() if f"lst_{key.hex}" in page.items} == found
 
 
 def test_filters_hold_together_and_orders_are_kept(market: Market) -> None:
@@ -159,6 +163,38 @@ def test_a_new_price_stands_in_the_very_next_answer(market: Market) -> None:
     then = market.client.get("/v1/public/listings", headers={"If-None-Match": first.headers["ETag"]})
     assert (then.status_code, then.get_json()["items"][0]["price_fen"]) == (200, 3999)
     assert market.get(f"/v1/public/listings/{listing['id']}")["price_fen"] == 3999
+
+
+def test_an_answer_is_given_again_only_while_nothing_has_changed(market: Market) -> None:
+    listing = market.listed()
+
+    def ask(session: Session, seen: str | None) -> queries.Page | None:
+        return queries.listed(session, words=[], facets={}, sort="price", after=None, limit=24, seen=seen)
+
+    first = in_unit_of_work(lambda session: ask(session, None))
+    assert first is not None
+    assert in_unit_of_work(lambda session: ask(session, first.stamp)) is None
+    with engine().connect() as connection, Session(connection) as writing:
+        writing.execute(update(Listing).values(card='{"id":"changed"'))
+        own = ask(writing, first.stamp)  # what this transaction has written itself is seen, and has no stamp
+        assert own is not None
+        assert (own.stamp, own.items) == (None, '{"id":"changed","available":0}')
+        meanwhile = in_unit_of_work(lambda session: ask(session, first.stamp))
+        assert meanwhile is None or meanwhile.items == first.items
+        connection.commit()
+    then = in_unit_of_work(lambda session: ask(session, first.stamp))
+    assert then is not None
+    assert then.items == own.items
+    assert listing["id"] not in then.items
+
+
+def test_an_answer_kept_is_not_given_on_another_day(market: Market) -> None:
+    market.supplied(market.listed(), 10, days=1)
+    with unit_of_work() as session:
+        clock.move_to(session, datetime(2024, 10, 15, 15, 59, 59, 700_000, tzinfo=UTC))
+    assert market.get("/v1/public/listings")["items"][0]["available"] == 10
+    time.sleep(0.4)
+    assert market.get("/v1/public/listings")["items"][0]["available"] == 0
 
 
 def test_available_counts_whole_packs_of_open_windows_today(market: Market) -> None:
