@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from shop.regions.models import Division, Pairing
@@ -213,12 +213,8 @@ ORDER BY f.posted_no
 """
 
 
-def lines_statement(conditions: str) -> TextClause:
-    return text(LINES.format(conditions=conditions))
-
-
 def lines(
     session: Session, conditions: str, values: Mapping[str, Any], *, after: int, limit: int
 ) -> Sequence[Row[Any]]:
     """The facts of a cell by number, from behind `after`, with the names of their parties and products."""
-    return session.execute(lines_statement(conditions), {**values, "after": after, "limit": limit}).all()
+    return session.execute(text(LINES.format(conditions=conditions)), {**values, "after": after, "limit": limit}).all()
