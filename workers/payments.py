@@ -6,9 +6,10 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from shop.clock import business_now
+from shop.orders.models import SupplierOrder
 from shop.outbox import service as outbox
 from shop.payments.models import Charge
-from shop.payments.service import gateway_work, refunding, settling, webhooks
+from shop.payments.service import charging, gateway_work, refunding, settling, webhooks
 
 
 def after_inspection(
@@ -21,7 +22,9 @@ def after_inspection(
 
 
 def after_cancellation(session: Session, *, supplier_order_id: UUID, **_newer: Any) -> None:
-    """Give back what was paid for a cancelled part."""
+    """Give back what was paid for a cancelled part, and take back the notice that asks for it."""
+    part = session.get_one(SupplierOrder, supplier_order_id)
+    charging.withdraw_notices(session, part.order_id, "cancelled", part=part.id)
     refunding.after_cancellation(session, supplier_order_id=supplier_order_id, now=business_now(session))
 
 

@@ -354,6 +354,8 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("asked_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("asked", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("applied_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_event")),
@@ -848,6 +850,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("gateway_id", sa.Text(), nullable=True),
         sa.Column("payment_method", sa.Text(), nullable=True),
+        sa.Column("action_url", sa.Text(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column(
@@ -856,6 +859,8 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("asked_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("asked", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("paid_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("method IN ('bank_transfer', 'stripe')", name=op.f("ck_charge_method")),
         sa.CheckConstraint(
@@ -875,12 +880,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status IN ('pending', 'unknown')"),
     )
+    op.create_index("ix_charge_order", "charge", ["order_id"], unique=False)
     op.create_index(
         "uq_charge_one_open",
         "charge",
         ["order_id"],
         unique=True,
-        postgresql_where=sa.text("status IN ('pending', 'unknown', 'succeeded')"),
+        postgresql_where=sa.text("status IN ('pending', 'unknown')"),
     )
     op.create_table(
         "listing_revision",
@@ -1066,6 +1072,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("gateway_id", sa.Text(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column(
             "recorded_at",
@@ -1073,7 +1080,10 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("asked_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("asked", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("done_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.CheckConstraint("reason IN ('cancelled', 'not accepted', 'paid twice')", name=op.f("ck_refund_reason")),
         sa.CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name=op.f("ck_refund_status")),
         sa.CheckConstraint("amount_fen > 0", name=op.f("ck_refund_amount")),
         sa.ForeignKeyConstraint(["charge_id"], ["charge.id"], name=op.f("fk_refund_charge_id")),

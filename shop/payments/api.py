@@ -35,6 +35,7 @@ def charge_out(charge: Charge) -> ChargeOut:
         amount_fen=charge.amount_fen,
         refunded_fen=charge.refunded_fen,
         reference=charge.reference,
+        action_url=charge.action_url,
         failure=charge.failure,
     )
 

@@ -34,7 +34,9 @@ NOT_PAID = (ChargeStatus.PENDING, ChargeStatus.UNKNOWN, ChargeStatus.FAILED, Cha
 class Charge(Model):
     """What a buyer was asked to pay for one order, by one method.
 
-    `parts` are the supplier orders that the amount covers; `reference` is the code of the payment notice.
+    `parts` are the supplier orders that the amount covers; `reference` is the code of the payment notice; `action_url`
+    is where the payer has to go, once the gateway says so. `asked_at` and `asked` are the sweep's last question to the
+    gateway and their number.
     """
 
     __tablename__ = "charge"
@@ -47,8 +49,9 @@ class Charge(Model):
             "uq_charge_one_open",
             "order_id",
             unique=True,
-            postgresql_where=text("status IN ('pending', 'unknown', 'succeeded')"),
+            postgresql_where=text("status IN ('pending', 'unknown')"),
         ),
+        Index("ix_charge_order", "order_id"),
         Index("ix_charge_open", "created_at", postgresql_where=text("status IN ('pending', 'unknown')")),
     )
 
@@ -63,25 +66,37 @@ class Charge(Model):
     reference: Mapped[str] = mapped_column(unique=True)
     gateway_id: Mapped[str | None] = mapped_column(unique=True)
     payment_method: Mapped[str | None]
+    action_url: Mapped[str | None]
     failure: Mapped[str | None]
     created_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    asked_at: Mapped[datetime | None]
+    asked: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     paid_at: Mapped[datetime | None]
 
 
 class RefundStatus(StrEnum):
+    """`failed`: the gateway could not give it back, so a person has to, by transfer."""
+
     PENDING = "pending"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
+class RefundReason(StrEnum):
+    CANCELLED = "cancelled"
+    NOT_ACCEPTED = "not accepted"
+    PAID_TWICE = "paid twice"
+
+
 class Refund(Model):
-    """Money on its way back, for one reason (`source_id`: the acceptance or the cancelled supplier order)."""
+    """Money on its way back, for one reason (`source_id`: the acceptance or the supplier order)."""
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount"),
         CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="status"),
+        CheckConstraint("reason IN ('cancelled', 'not accepted', 'paid twice')", name="reason"),
         UniqueConstraint("charge_id", "source_id"),
         Index("ix_refund_open", "created_at", postgresql_where=text("status = 'pending'")),
     )
@@ -94,8 +109,11 @@ class Refund(Model):
     status: Mapped[str] = mapped_column(default=RefundStatus.PENDING)
     amount_fen: Mapped[int]
     gateway_id: Mapped[str | None] = mapped_column(unique=True)
+    failure: Mapped[str | None]
     created_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    asked_at: Mapped[datetime | None]
+    asked: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     done_at: Mapped[datetime | None]
 
 
@@ -109,5 +127,7 @@ class WebhookEvent(Model):
     kind: Mapped[str]
     body: Mapped[bytes] = mapped_column(LargeBinary)
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    asked_at: Mapped[datetime | None]
+    asked: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     applied_at: Mapped[datetime | None]
     outcome: Mapped[str | None]

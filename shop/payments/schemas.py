@@ -16,7 +16,8 @@ class Pay(In):
 
 
 class ChargeOut(Out):
-    """A payment asked for. `reference` is the code to name in a transfer's remittance note."""
+    """A payment asked for. `reference` is the code to name in a transfer's remittance note; `action_url` is where the
+    payer has to go to complete it, when the gateway says so."""
 
     id: ChargeId
     order_id: OrderId
@@ -25,6 +26,7 @@ class ChargeOut(Out):
     amount_fen: int
     refunded_fen: int
     reference: str
+    action_url: str | None
     failure: str | None
 
 

@@ -11,9 +11,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from shop import clock
 from shop.accounts.models import Kind
 from shop.actor import SYSTEM
-from shop.db import unit_of_work
+from shop.db import in_unit_of_work, unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.orders.service.cancelling import cancel_order
 from shop.payments.gateway import Gateway, Unknown
@@ -30,6 +31,7 @@ KEY, SECRET = "sk_test_money", "whsec_money_0123456789"
 @pytest.fixture
 def standin(committed: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     stripe_guard.install()
+    in_unit_of_work(lambda session: clock.move_to(session, a.NOW))
     with StandIn(api_key=KEY, webhook_secret=SECRET) as running:
         made = Gateway(running.url, KEY, SECRET, max_retries=0)
         monkeypatch.setattr(gateway_work, "gateway", lambda: made)

@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 from uuid import UUID, uuid5
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import any_, exists, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,8 @@ from shop.orders.models import Order, Status, SupplierOrder, Terms
 from shop.orders.service import cancelling, moving
 from shop.outbox import service as outbox
 from shop.payments.gateway import MAX_AMOUNT_FEN
-from shop.payments.models import NOT_PAID, OPEN, Charge, ChargeStatus, Method
+from shop.payments.models import NOT_PAID, OPEN, Charge, ChargeStatus, Method, RefundReason
+from shop.payments.queries import locked_parts, paid_parts, share_of
 from shop.payments.service import refunding
 
 FINISHED = (Status.INSPECTED, Status.SETTLED)
@@ -38,7 +39,7 @@ class NothingToPay(Refusal):
 
 
 class AlreadyAsked(Refusal):
-    """A payment of this order is open or done; `reference` names it."""
+    """A payment of this order is open, or this notice is paid; `reference` names it."""
 
     code, status = "payment_open", 409
     title, title_zh = "A payment of this order is open or done already.", "该订单已有付款单。"
@@ -66,14 +67,12 @@ def request(
     inspected. One payment of an order may be open at a time.
     """
     order = queries.order(session, actor, order_id)
-    parts = session.scalars(
-        select(SupplierOrder)
-        .where(SupplierOrder.order_id == order.id)
-        .order_by(SupplierOrder.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    session.execute(  # charges before parts, as whoever settles one locks them
+        select(Charge.id).where(Charge.order_id == order.id).order_by(Charge.id).with_for_update()
     ).all()
-    covered, amount = what_is_due(order, parts)
+    parts = locked_parts(session, SupplierOrder.order_id == order.id)
+    paid = paid_parts(session, order.id)
+    covered, amount = what_is_due(order, [part for part in parts if part.id not in paid])
     if amount <= 0:
         raise NothingToPay
     if method is Method.STRIPE and amount > MAX_AMOUNT_FEN:
@@ -98,7 +97,9 @@ def request(
     ).scalar_one_or_none()
     if charge_id is None:
         raise AlreadyAsked(
-            reference=session.scalar(select(Charge.reference).where(Charge.order_id == order.id, ~not_open()))
+            reference=session.scalar(
+                select(Charge.reference).where(Charge.order_id == order.id, Charge.status.in_(OPEN))
+            )
         )
     charge = session.get_one(Charge, charge_id)
     if method is Method.STRIPE:
@@ -106,19 +107,15 @@ def request(
     return charge
 
 
-def not_open() -> Any:
-    return Charge.status.in_((ChargeStatus.FAILED, ChargeStatus.CANCELLED))
-
-
 def what_is_due(order: Order, parts: Sequence[SupplierOrder]) -> tuple[list[SupplierOrder], int]:
     """The parts to be paid for now, and the sum."""
     if order.terms == Terms.PREPAID:
         covered = [part for part in parts if part.status == Status.PLACED]
-        return covered, sum(part.goods_fen + part.freight_fen for part in covered)
+        return covered, sum(share_of(part, prepaid=True) for part in covered)
     living = [part for part in parts if part.status != Status.CANCELLED]
     if any(part.status not in FINISHED for part in living):
         return [], 0
-    return living, sum((part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0) for part in living)
+    return living, sum(share_of(part, prepaid=False) for part in living)
 
 
 def receive_transfer(
@@ -126,8 +123,9 @@ def receive_transfer(
 ) -> Charge:
     """Book a bank transfer that names a payment notice; the payer's name is evidence and never a condition.
 
-    NotFound for a reference that no notice has, AmountDiffers unless the sum is the notice's to the fen. A transfer
-    for a notice whose order was cancelled meanwhile is booked and given back.
+    NotFound for a reference that no notice has, AmountDiffers unless the sum is the notice's to the fen: more or less
+    than that is for the bank to send back. A transfer for a notice whose order was cancelled or paid otherwise
+    meanwhile is booked and given back.
     """
     charge = session.scalars(
         select(Charge).where(Charge.reference == reference, Charge.method == Method.BANK_TRANSFER).with_for_update()
@@ -146,7 +144,7 @@ def receive_transfer(
 def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: str | None = None) -> bool:
     """The money of a charge is in: book it, record it, confirm what it pays. False when that was done before.
 
-    Parts that were cancelled while the money was on its way are refunded.
+    Parts that were cancelled or paid otherwise while the money was on its way are refunded.
     """
     charge = session.scalars(
         update(Charge)
@@ -157,6 +155,9 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: st
     ).first()
     if charge is None:
         return False
+    prepaid = queries.terms_of(session, charge.order_id) == Terms.PREPAID
+    parts = locked_parts(session, SupplierOrder.id.in_(charge.parts))
+    paid_before = paid_parts(session, charge.order_id, but=charge.id)  # read after the lock that every charge takes
     ledger.post(
         session,
         kind="payment",
@@ -168,21 +169,18 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: st
         ],
         now=now,
     )
-    prepaid = queries.terms_of(session, charge.order_id) == Terms.PREPAID
     record_paid(session, charge, Measure.ORDERED if prepaid else Measure.ACCEPTED, now)
-    for part in session.scalars(
-        select(SupplierOrder).where(SupplierOrder.id.in_(charge.parts)).order_by(SupplierOrder.id).with_for_update()
-    ):
-        if not prepaid:
-            owed = (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
-            ledger.release_credit(session, part.buyer_id, owed)
+    for part in parts:
+        share = share_of(part, prepaid=prepaid)
+        if part.id in paid_before:
+            refunding.begin(session, charge, part.id, part.id, share, RefundReason.PAID_TWICE, now)
+        elif not prepaid:
+            ledger.release_credit(session, part.buyer_id, share)
         elif part.status == Status.PLACED:
             moving.move(session, supplier_order_id=part.id, to=Status.CONFIRMED, by=SYSTEM, now=now)
         elif part.status == Status.CANCELLED:
-            refunding.give_back(
-                session, part=part, source_id=part.id, amount_fen=part.goods_fen + part.freight_fen,
-                reason="cancelled", now=now,
-            )  # fmt: skip
+            refunding.begin(session, charge, part.id, part.id, share, RefundReason.CANCELLED, now)
+    withdraw_notices(session, charge.order_id, "paid otherwise")
     outbox.announce(
         session,
         "charge.succeeded",
@@ -192,6 +190,47 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: st
         payer=payer,
     )
     return True
+
+
+def withdraw_notices(session: Session, order_id: UUID, reason: str, *, part: UUID | None = None) -> None:
+    """Take back what asks for a transfer for an order, or for one part of it.
+
+    One that is being paid at this moment is left alone. A transfer that comes all the same is booked, and given back
+    as far as it pays for nothing.
+    """
+    waiting = (
+        select(Charge.id)
+        .where(
+            Charge.order_id == order_id,
+            Charge.method == Method.BANK_TRANSFER,
+            Charge.status == ChargeStatus.PENDING,
+            literal(part) == any_(Charge.parts) if part else true(),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(
+        update(Charge)
+        .where(Charge.id.in_(waiting))
+        .values(status=ChargeStatus.CANCELLED, failure=reason)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def is_wanted(session: Session, charge: Charge, now: datetime) -> bool:
+    """Whether a charge still asks for what is to be paid: nothing of it cancelled, too late or paid otherwise."""
+    if paid_parts(session, charge.order_id, but=charge.id) & set(charge.parts):
+        return False
+    if queries.terms_of(session, charge.order_id) != Terms.PREPAID:
+        return True
+    gone = session.scalar(
+        select(func.count())
+        .select_from(SupplierOrder)
+        .where(
+            SupplierOrder.id.in_(charge.parts),
+            (SupplierOrder.status != Status.PLACED) | (SupplierOrder.pay_before <= now),
+        )
+    )
+    return not gone
 
 
 def record_paid(session: Session, charge: Charge, of: Measure, now: datetime) -> None:
@@ -248,12 +287,15 @@ def cancel_unpaid(session: Session, *, now: datetime, limit: int = 50) -> int:
     return len(late)
 
 
-def fail(session: Session, *, charge_id: UUID, reason: str) -> bool:
+def fail(
+    session: Session, *, charge_id: UUID, reason: str, status: Literal[ChargeStatus.FAILED, ChargeStatus.CANCELLED]
+) -> bool:
     """The payment will not come by this charge; another one may be asked for. False unless it was open."""
     changed = session.execute(
         update(Charge)
         .where(Charge.id == charge_id, Charge.status.in_(OPEN))
-        .values(status=ChargeStatus.FAILED, failure=reason[:500])
+        .values(status=status, failure=reason[:500])
         .returning(Charge.id)
+        .execution_options(synchronize_session=False)
     ).first()
     return changed is not None

@@ -5,11 +5,12 @@ A slow gateway holds no connection and no lock; a key made of our row's id makes
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import Interval, cast, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -21,7 +22,10 @@ from shop.payments.service import charging, refunding, webhooks
 
 log = structlog.get_logger()
 OLD = timedelta(seconds=10)
-BATCH = 50
+BATCH = 200
+PATIENCE = 3
+CLOCKS_APART_S = 300
+WAITING = ("requires_payment_method", "requires_confirmation")
 
 
 @cache
@@ -32,42 +36,100 @@ def gateway() -> stripe.Gateway:
 
 
 def charge(charge_id: UUID) -> None:
-    """Take the money of a charge that was asked for, as far as the gateway goes today.
+    """Take the money of a charge as far as the gateway goes today, or end it there when nobody wants it any more.
 
     Raises Unknown when the gateway gave no answer that counts; the charge then is `unknown` and is asked about again.
     """
-    asked = in_unit_of_work(lambda session: session.get_one(Charge, charge_id))
-    if asked.status not in OPEN:
+
+    def read(session: Session) -> tuple[Charge, bool]:
+        asked = session.get_one(Charge, charge_id)
+        return asked, charging.is_wanted(session, asked, business_now(session))
+
+    asked, wanted = in_unit_of_work(read)
+    if asked.status not in OPEN or asked.method != Method.STRIPE:
         return
     try:
-        if asked.gateway_id is None:
-            made = gateway().create_payment_intent(
-                amount_fen=asked.amount_fen,
-                idempotency_key=f"charge-{asked.id.hex}-create",
-                metadata={"charge": asked.id.hex, "order": asked.order_id.hex},
-            )
-            in_unit_of_work(lambda session: remember(session, charge_id, made.id))
-        else:
-            made = gateway().retrieve(asked.gateway_id)
-        if made.status in ("requires_payment_method", "requires_confirmation") and asked.payment_method:
-            made = gateway().confirm(
-                made.id,
-                payment_method=asked.payment_method,
-                idempotency_key=f"charge-{asked.id.hex}-confirm",
-                return_url=f"{settings().public_url}/v1/docs",
-            )
-    except (stripe.Declined, stripe.Refused) as refused:
-        reason = f"{refused.code}: {refused}"
-        in_unit_of_work(lambda session: charging.fail(session, charge_id=charge_id, reason=reason))
+        made = take(asked) if wanted else give_up(asked)
+    except (stripe.Declined, stripe.Refused) as no:
+        log.warning("payment_refused", charge=asked.id.hex, code=no.code, error=str(no), request_id=no.request_id)
+        end(charge_id, f"{no.code}: {no}", ChargeStatus.FAILED)
         return
     except stripe.Unknown:
         in_unit_of_work(lambda session: mark_unknown(session, charge_id))
         raise
-    in_unit_of_work(lambda session: learn(session, made, business_now(session)))
+    if made is None:
+        end(charge_id, "no longer wanted", ChargeStatus.CANCELLED)
+    elif made.status == "requires_payment_method" and made.last_error_code:
+        end(charge_id, made.last_error_code, ChargeStatus.FAILED)
+    elif not in_unit_of_work(lambda session: learn(session, made, business_now(session))):
+        log.error("payment_not_ours", charge=asked.id.hex, payment=made.id)
 
 
-def remember(session: Session, charge_id: UUID, gateway_id: str) -> None:
-    session.execute(update(Charge).where(Charge.id == charge_id).values(gateway_id=gateway_id))
+def take(asked: Charge) -> stripe.Payment:
+    """Ask for the payment, or find the one that was asked for, and pay it when the buyer said how.
+
+    The consumer's repetitions share one key. The sweep has looked first, so it may use a new one where the gateway
+    keeps answering a key with its own error: a second PaymentIntent that nobody confirms takes no money, and one
+    PaymentIntent is paid once whatever the keys.
+    """
+    key = f"charge-{asked.id.hex}" + (f"-{asked.asked}" if asked.asked else "")
+    made = known(asked)
+    if made is None:
+        made = gateway().create_payment_intent(
+            amount_fen=asked.amount_fen,
+            idempotency_key=f"{key}-create",
+            metadata={"charge": asked.id.hex, "order": asked.order_id.hex},
+        )
+        remember(asked.id, made)
+    if made.status not in WAITING or made.last_error_code or not asked.payment_method:
+        return made
+    try:
+        return gateway().confirm(
+            made.id,
+            payment_method=asked.payment_method,
+            idempotency_key=f"{key}-confirm",
+            return_url=f"{settings().public_url}/v1/docs",
+        )
+    except stripe.Refused:
+        found = gateway().retrieve(made.id)  # it may have been refused because it is paid
+        if found.status in WAITING:
+            raise
+        return found
+
+
+def give_up(asked: Charge) -> stripe.Payment | None:
+    """End a payment that took no money; gives it as it stands now, or None when there never was one."""
+    made = known(asked)
+    if made is None or made.status not in (*WAITING, "requires_action", "requires_capture"):
+        return made
+    try:
+        return gateway().cancel(made.id, idempotency_key=f"charge-{asked.id.hex}-cancel")
+    except stripe.Refused:
+        return gateway().retrieve(made.id)
+
+
+def known(asked: Charge) -> stripe.Payment | None:
+    """The payment that a charge has at the gateway as it stands now, looked for where its answer was lost."""
+    if asked.gateway_id is not None:
+        return gateway().retrieve(asked.gateway_id)
+    if asked.status != ChargeStatus.UNKNOWN:
+        return None
+    began = int(asked.recorded_at.timestamp()) - CLOCKS_APART_S
+    found = gateway().find_by_metadata({"charge": asked.id.hex}, created_from=began)
+    if found:
+        remember(asked.id, found[0])
+        return found[0]
+    return None
+
+
+def end(charge_id: UUID, reason: str, status: Literal[ChargeStatus.FAILED, ChargeStatus.CANCELLED]) -> None:
+    in_unit_of_work(lambda session: charging.fail(session, charge_id=charge_id, reason=reason, status=status))
+
+
+def remember(charge_id: UUID, made: stripe.Payment) -> None:
+    """Keep the gateway's id before the next call, in a commit of its own."""
+    which = update(Charge).where(Charge.id == charge_id, Charge.gateway_id.is_(None))
+    in_unit_of_work(lambda session: session.execute(which.values(gateway_id=made.id)))
 
 
 def mark_unknown(session: Session, charge_id: UUID) -> None:
@@ -93,7 +155,9 @@ def learn(session: Session, payment: stripe.Payment, now: datetime) -> bool:
     if payment.status == "succeeded" and payment.amount_received_fen == ours.amount_fen:
         charging.settle_charge(session, charge_id=ours.id, now=now)
     elif payment.status == "canceled":
-        charging.fail(session, charge_id=ours.id, reason="cancelled at the gateway")
+        charging.fail(session, charge_id=ours.id, reason="cancelled at the gateway", status=ChargeStatus.CANCELLED)
+    elif payment.action_url is not None:
+        session.execute(update(Charge).where(Charge.id == ours.id).values(action_url=payment.action_url))
     return True
 
 
@@ -109,14 +173,15 @@ def refund(refund_id: UUID) -> None:
         return
     gateway_id = None
     if paid.method == Method.STRIPE:
-        assert paid.gateway_id is not None
-        known = {found.metadata.get("refund"): found for found in gateway().refunds_of(paid.gateway_id)}
-        made = known.get(asked.id.hex) or gateway().refund(
-            paid.gateway_id,
-            amount_fen=asked.amount_fen,
-            idempotency_key=f"refund-{asked.id.hex}",
-            metadata={"refund": asked.id.hex},
-        )
+        made = give_back(asked, paid)
+        if made.status in ("failed", "canceled"):
+            log.error("refund_failed", refund=asked.id.hex, amount_fen=asked.amount_fen, at_gateway=made.id)
+            in_unit_of_work(
+                lambda session: refunding.fail(
+                    session, refund_id=refund_id, reason=f"{made.id} {made.status}", now=business_now(session)
+                )
+            )
+            return
         if made.status != "succeeded":
             return
         gateway_id = made.id
@@ -125,44 +190,80 @@ def refund(refund_id: UUID) -> None:
     )
 
 
+def give_back(asked: Refund, paid: Charge) -> stripe.Refund:
+    """The refund at the gateway: the one that is there already, else a new one.
+
+    One key for all repetitions, also the sweep's: unlike a payment, a refund of a part could be made twice.
+    """
+    if paid.gateway_id is None:
+        raise AssertionError(f"charge {paid.id} succeeded at the gateway and has no payment there")
+    for found in gateway().refunds_of(paid.gateway_id):
+        if found.metadata.get("refund") == asked.id.hex:
+            return found
+    return gateway().refund(
+        paid.gateway_id,
+        amount_fen=asked.amount_fen,
+        idempotency_key=f"refund-{asked.id.hex}",
+        metadata={"refund": asked.id.hex},
+    )
+
+
 def ask_again() -> int:
-    """Ask about everything that the gateway left open for longer than ten seconds; gives how much that was."""
-    long_ago = func.clock_timestamp() - OLD
+    """Go on with everything that was left open for longer than ten seconds; gives how much that was.
 
-    def left_open(session: Session) -> tuple[list[UUID], list[UUID], list[str]]:
-        charges = session.scalars(
-            select(Charge.id)
-            .where(Charge.status.in_(OPEN), Charge.method == Method.STRIPE, Charge.recorded_at < long_ago)
-            .order_by(Charge.id)
-            .limit(BATCH)
-        ).all()
-        refunds = session.scalars(
-            select(Refund.id)
-            .where(Refund.status == RefundStatus.PENDING, Refund.recorded_at < long_ago)
-            .order_by(Refund.id)
-            .limit(BATCH)
-        ).all()
-        events = session.scalars(
-            select(WebhookEvent.id)
-            .where(WebhookEvent.applied_at.is_(None), WebhookEvent.recorded_at < long_ago)
-            .order_by(WebhookEvent.recorded_at)
-            .limit(BATCH)
-        ).all()
-        return list(charges), list(refunds), list(events)
-
-    charges, refunds, events = in_unit_of_work(left_open)
-    for event_id in events:
-        in_unit_of_work(lambda session, key=event_id: webhooks.apply(session, key))  # type: ignore[misc]
-    for key in charges:
-        carefully(charge, key)
-    for key in refunds:
-        carefully(refund, key)
-    return len(charges) + len(refunds) + len(events)
+    One by one, each marked as asked before it is: what fails, fails alone and waits for twice as long, up to a minute
+    for money and an hour for events that fit no payment. A gateway that does not answer three times running is left
+    alone until the next ring.
+    """
+    asked = 0
+    silences = 0
+    steps: tuple[tuple[type[Any], Any, timedelta, Callable[[Any], object]], ...] = (
+        (WebhookEvent, WebhookEvent.applied_at.is_(None), timedelta(hours=1), apply),
+        (Charge, Charge.status.in_(OPEN) & (Charge.method == Method.STRIPE), timedelta(minutes=1), charge),
+        (Refund, Refund.status == RefundStatus.PENDING, timedelta(minutes=1), refund),
+    )
+    for model, left_open, longest, work in steps:
+        for _ in range(BATCH):
+            key = in_unit_of_work(partial(next_open, model=model, left_open=left_open, longest=longest))
+            if key is None or silences == PATIENCE:
+                break
+            asked += 1
+            silences = silences + 1 if carefully(work, key) else 0
+    return asked
 
 
-def carefully(work: Callable[[UUID], None], key: UUID) -> None:
-    """One that the gateway does not answer for must not hold up the others."""
+def next_open(session: Session, *, model: type[Any], left_open: Any, longest: timedelta) -> Any:
+    """The one that waits longest for its next question, marked as asked now; None when none is due."""
+    last = func.coalesce(model.asked_at, model.recorded_at)
+    pause = func.greatest(cast(literal(OLD), Interval), func.least(last - model.recorded_at, longest))
+    chosen = (
+        select(model.id)
+        .where(left_open, last + pause < func.clock_timestamp())
+        .order_by(last)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    return session.scalar(
+        update(model)
+        .where(model.id == chosen)
+        .values(asked_at=func.clock_timestamp(), asked=model.asked + 1)
+        .returning(model.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def apply(event_id: str) -> None:
+    in_unit_of_work(lambda session: webhooks.apply(session, event_id))
+
+
+def carefully(work: Callable[[Any], object], key: Any) -> bool:
+    """Do one; True when the gateway was silent. Whatever happens to it must not hold up the others."""
     try:
         work(key)
-    except stripe.GatewayError as error:
-        log.warning("gateway_left_open", work=work.__name__, id=key.hex, error=str(error))
+    except stripe.Unknown as error:
+        log.warning("gateway_silent", work=work.__name__, id=str(key), error=str(error))
+        return True
+    except Exception as error:
+        log.error("money_left_open", work=work.__name__, id=str(key), exc_info=error)
+    return False

@@ -1,9 +1,10 @@
 """Give money back: once for each reason, never more than was paid."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from sqlalchemy import any_, func, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -13,34 +14,36 @@ from shop.ids import new_id
 from shop.ledger import service as ledger
 from shop.ledger.models import AccountKind
 from shop.money import split
-from shop.orders.models import OrderLine, SupplierOrder
+from shop.orders import queries
+from shop.orders.models import OrderLine, SupplierOrder, Terms
 from shop.orders.service.placing import finished
 from shop.outbox import service as outbox
-from shop.payments.models import Charge, ChargeStatus, Refund, RefundStatus
+from shop.payments.models import Charge, Refund, RefundReason, RefundStatus
+from shop.payments.queries import Share, by_line, paid_by, share_of
 
 
-def give_back(
-    session: Session, *, part: SupplierOrder, source_id: UUID, amount_fen: int, reason: str, now: datetime
+def begin(
+    session: Session,
+    charge: Charge,
+    supplier_order_id: UUID,
+    source_id: UUID,
+    amount_fen: int,
+    reason: RefundReason,
+    now: datetime,
 ) -> UUID | None:
-    """Begin a refund of what was paid for a part; gives its id, or None when nothing was paid or this reason was met.
+    """Begin a refund out of a charge; gives its id, or None for nothing to refund or a source that was met before.
 
-    The charge's sum of refunds moves by one conditional update, so no storm of refunds ever passes the charge.
+    The charge's sum of refunds moves by one conditional update, so no storm of refunds ever passes the charge: a
+    ValueError, and nothing written, for more than is left of it.
     """
-    charge = session.scalars(
-        select(Charge).where(
-            Charge.order_id == part.order_id,
-            Charge.status == ChargeStatus.SUCCEEDED,
-            literal(part.id) == any_(Charge.parts),
-        )
-    ).first()
-    if charge is None or amount_fen <= 0:
+    if amount_fen <= 0:
         return None
     refund_id = session.execute(
         insert(Refund)
         .values(
             id=new_id(),
             charge_id=charge.id,
-            supplier_order_id=part.id,
+            supplier_order_id=supplier_order_id,
             source_id=source_id,
             reason=reason,
             status=RefundStatus.PENDING,
@@ -63,6 +66,25 @@ def give_back(
         raise ValueError(f"refund of {amount_fen} fen would pass what is left of charge {charge.id}")
     outbox.announce(session, "refund.requested", now=now, seen_by=[charge.buyer_id], refund_id=refund_id)
     return refund_id
+
+
+def after_cancellation(session: Session, *, supplier_order_id: UUID, now: datetime) -> None:
+    """What was paid for a cancelled part goes back."""
+    part = session.get_one(SupplierOrder, supplier_order_id)
+    charge = paid_by(session, part)
+    if charge is not None:
+        begin(session, charge, part.id, part.id, share_of(part, prepaid=True), RefundReason.CANCELLED, now)
+
+
+def after_inspection(session: Session, *, supplier_order_id: UUID, acceptance_id: UUID, now: datetime) -> None:
+    """What was paid in advance for a part and not accepted goes back; on terms it was never asked for."""
+    part = session.get_one(SupplierOrder, supplier_order_id)
+    if queries.terms_of(session, part.order_id) != Terms.PREPAID:
+        return
+    charge = paid_by(session, part)
+    if charge is not None:
+        over = share_of(part, prepaid=True) - share_of(part, prepaid=False)
+        begin(session, charge, part.id, acceptance_id, over, RefundReason.NOT_ACCEPTED, now)
 
 
 def finish(session: Session, *, refund_id: UUID, gateway_id: str | None, now: datetime) -> bool:
@@ -91,8 +113,6 @@ def finish(session: Session, *, refund_id: UUID, gateway_id: str | None, now: da
     lines = session.scalars(
         select(OrderLine).where(OrderLine.supplier_order_id == refund.supplier_order_id).order_by(OrderLine.id)
     ).all()
-    weights = refused_fen(session, list(lines))
-    shares = split(refund.amount_fen, weights)
     facts.record(
         session,
         Measure.REFUNDED,
@@ -100,13 +120,13 @@ def finish(session: Session, *, refund_id: UUID, gateway_id: str | None, now: da
             finished(line.dimensions)
             | {
                 "source_id": uuid5(refund.id, line.id.hex),
-                "goods_fen": share,
-                "freight_fen": 0,
-                "packs": 0,
-                "grams": 0,
+                "goods_fen": share.goods_fen,
+                "freight_fen": share.freight_fen,
+                "packs": share.packs,
+                "grams": share.packs * line.pack_grams,
             }
-            for line, share in zip(lines, shares, strict=True)
-            if share
+            for line, share in zip(lines, shares_of(session, refund, charge, lines), strict=True)
+            if share != Share()
         ],
         now=now,
     )
@@ -114,30 +134,42 @@ def finish(session: Session, *, refund_id: UUID, gateway_id: str | None, now: da
     return True
 
 
-def refused_fen(session: Session, lines: list[OrderLine]) -> list[int]:
-    """What each line was ordered for and not billed: how a refund is dealt to the lines."""
-    billed = {
-        line_id: int(fen)
-        for line_id, fen in session.execute(
-            select(Fact.line_id, func.sum(Fact.amount_fen))
-            .where(Fact.measure == Measure.ACCEPTED, Fact.line_id.in_([line.id for line in lines]))
-            .group_by(Fact.line_id)
+def fail(session: Session, *, refund_id: UUID, reason: str, now: datetime) -> bool:
+    """The gateway could not give the money back, so a person has to. False unless it was under way."""
+    refund = session.scalars(
+        update(Refund)
+        .where(Refund.id == refund_id, Refund.status == RefundStatus.PENDING)
+        .values(status=RefundStatus.FAILED, failure=reason[:500])
+        .returning(Refund)
+        .execution_options(populate_existing=True)
+    ).first()
+    if refund is None:
+        return False
+    charge = session.get_one(Charge, refund.charge_id)
+    outbox.announce(session, "refund.failed", now=now, seen_by=[charge.buyer_id], refund_id=refund.id)
+    return True
+
+
+def shares_of(session: Session, refund: Refund, charge: Charge, lines: Sequence[OrderLine]) -> list[Share]:
+    """A refund by line, so that paid less refunded is what stays paid, for goods and freight apart.
+
+    A cancelled or twice paid part takes back all that its charge paid for each line; after an inspection it is what the
+    line was ordered for less what was accepted, where freight may be below zero: the lines that were accepted bear the
+    freight of those that were not. The shares sum to the refund.
+    """
+    sources = [uuid5(charge.id, line.id.hex) for line in lines]
+    paid = by_line(session, Measure.PAID, charge.order_id, Fact.source_id.in_(sources))
+    not_accepted = refund.reason == RefundReason.NOT_ACCEPTED
+    kept = by_line(session, Measure.ACCEPTED, charge.order_id) if not_accepted else {}
+    shares = []
+    for line in lines:
+        before, after = paid.get(line.id, Share()), kept.get(line.id, Share())
+        shares.append(
+            Share(
+                before.goods_fen - after.goods_fen, before.freight_fen - after.freight_fen, before.packs - after.packs
+            )
         )
-    }
-    return [max(0, line.goods_fen + line.freight_fen - billed.get(line.id, 0)) for line in lines]
-
-
-def after_cancellation(session: Session, *, supplier_order_id: UUID, now: datetime) -> None:
-    """What was paid for a cancelled part goes back."""
-    part = session.get_one(SupplierOrder, supplier_order_id)
-    give_back(
-        session, part=part, source_id=part.id, amount_fen=part.goods_fen + part.freight_fen, reason="cancelled", now=now
-    )
-
-
-def after_inspection(session: Session, *, supplier_order_id: UUID, acceptance_id: UUID, now: datetime) -> None:
-    """What a prepaid part was paid for and not accepted goes back."""
-    part = session.get_one(SupplierOrder, supplier_order_id)
-    owed = (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
-    over = part.goods_fen + part.freight_fen - owed
-    give_back(session, part=part, source_id=acceptance_id, amount_fen=over, reason="not accepted", now=now)
+    if sum(share.goods_fen + share.freight_fen for share in shares) != refund.amount_fen:  # a part of a part
+        weights = [max(0, share.goods_fen) for share in shares]
+        return [Share(goods_fen=fen) for fen in split(refund.amount_fen, weights)]
+    return shares

@@ -3,45 +3,41 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.actor import SYSTEM
 from shop.ledger import service as ledger
 from shop.ledger.models import AccountKind
+from shop.ledger.service import Leg, Posting
 from shop.orders.models import Status, SupplierOrder
 from shop.orders.service import moving
-from shop.payments.models import Charge, ChargeStatus
+from shop.payments.queries import locked_parts, paid_parts, share_of
 
 
 def settle_order(session: Session, *, order_id: UUID, now: datetime) -> int:
-    """Settle every inspected part of an order that a successful charge covers; gives how many.
+    """Settle every inspected part of an order that is paid for, or of which nothing was accepted; gives how many.
 
     One settlement a supplier order: the ledger takes each source once.
     """
-    paid = session.scalars(
-        select(Charge.parts).where(Charge.order_id == order_id, Charge.status == ChargeStatus.SUCCEEDED)
-    ).all()
-    covered = sorted({part for parts in paid for part in parts})
-    parts = session.scalars(
-        select(SupplierOrder)
-        .where(SupplierOrder.id.in_(covered), SupplierOrder.status == Status.INSPECTED)
-        .order_by(SupplierOrder.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).all()
-    for part in parts:
-        owed = (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
-        ledger.post(
-            session,
-            kind="settlement",
-            source_id=part.id,
-            order_id=order_id,
-            legs=[
-                ledger.Leg(part.cooperative_id, AccountKind.COOPERATIVE, owed),
-                ledger.Leg(ledger.PLATFORM_ID, AccountKind.BANK, -owed),
-            ],
-            now=now,
-        )
+    inspected = locked_parts(session, (SupplierOrder.order_id == order_id) & (SupplierOrder.status == Status.INSPECTED))
+    paid = paid_parts(session, order_id)
+    due = [part for part in inspected if part.id in paid or not share_of(part, prepaid=False)]
+    ledger.post_all(
+        session,
+        [
+            Posting(
+                "settlement",
+                part.id,
+                order_id,
+                [
+                    Leg(part.cooperative_id, AccountKind.COOPERATIVE, share_of(part, prepaid=False)),
+                    Leg(ledger.PLATFORM_ID, AccountKind.BANK, -share_of(part, prepaid=False)),
+                ],
+            )
+            for part in due
+        ],
+        now=now,
+    )
+    for part in due:
         moving.move(session, supplier_order_id=part.id, to=Status.SETTLED, by=SYSTEM, now=now)
-    return len(parts)
+    return len(due)

@@ -5,7 +5,7 @@ An event is a hint: it is believed only for a payment of ours, in its mode, sum 
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 from config.settings import settings
 from shop.clock import business_now
 from shop.outbox import service as outbox
-from shop.payments.models import Charge, WebhookEvent
+from shop.payments.models import Charge, ChargeStatus, WebhookEvent
 from shop.payments.service import charging
 
 CURRENCY = "cny"
+FAILED, CANCELLED = "payment_intent.payment_failed", "payment_intent.canceled"
 
 
 def store(session: Session, *, event: Mapping[str, Any], raw: bytes) -> None:
@@ -33,11 +34,13 @@ def place(
     session: Session, *, gateway_id: str, metadata: Mapping[str, str], amount_fen: int, currency: str, livemode: bool
 ) -> Charge | None:
     """The charge of ours that a payment of the gateway is, row locked; None when it is not ours in every respect."""
-    known = metadata.get("charge", "")
     charge = session.scalars(
-        select(Charge).where((Charge.gateway_id == gateway_id) | (Charge.id == as_id(known))).with_for_update()
+        select(Charge)
+        .where(Charge.id == as_id(metadata.get("charge", "")))
+        .with_for_update()
+        .execution_options(populate_existing=True)
     ).first()
-    if charge is None or charge.gateway_id not in (None, gateway_id) or charge.id != as_id(known):
+    if charge is None or charge.gateway_id not in (None, gateway_id):
         return None
     if (amount_fen, currency, livemode) != (charge.amount_fen, CURRENCY, is_live()):
         return None
@@ -80,26 +83,43 @@ def apply(session: Session, event_id: str) -> str:
 
 
 def judge(session: Session, event: Mapping[str, Any]) -> str:
+    """What an event means: `settled`, `known`, `failed`, `outranked`, `not needed`, `unreadable` or `unplaceable`."""
     kind, told = event["type"], event["data"]["object"]
     if not kind.startswith("payment_intent."):
         return "not needed"
-    try:
-        charge = place(
-            session,
-            gateway_id=told["id"],
-            metadata=told.get("metadata") or {},
-            amount_fen=told["amount"],
-            currency=told["currency"],
-            livemode=event["livemode"],
-        )
-    except (KeyError, TypeError, AttributeError):
+    if not is_readable(told):
         return "unreadable"
+    charge = place(
+        session,
+        gateway_id=told["id"],
+        metadata=told.get("metadata") or {},
+        amount_fen=told["amount"],
+        currency=told["currency"],
+        livemode=event["livemode"],
+    )
     if charge is None:
         return "unplaceable"
     if kind == "payment_intent.succeeded" and told.get("amount_received") == charge.amount_fen:
         done = charging.settle_charge(session, charge_id=charge.id, now=business_now(session))
         return "settled" if done else "known"
-    if kind in ("payment_intent.payment_failed", "payment_intent.canceled"):
-        reason = (told.get("last_payment_error") or {}).get("code") or kind
-        return "failed" if charging.fail(session, charge_id=charge.id, reason=str(reason)) else "outranked"
+    if kind in (FAILED, CANCELLED):
+        reason = str((told.get("last_payment_error") or {}).get("code") or kind)
+        status: Literal[ChargeStatus.FAILED, ChargeStatus.CANCELLED] = (
+            ChargeStatus.FAILED if kind == FAILED else ChargeStatus.CANCELLED
+        )
+        done = charging.fail(session, charge_id=charge.id, reason=reason, status=status)
+        return "failed" if done else "outranked"
     return "not needed"
+
+
+def is_readable(told: Mapping[str, Any]) -> bool:
+    """Whether an event's payment has what every payment has, in the kinds that it has them."""
+    metadata, error = told.get("metadata") or {}, told.get("last_payment_error") or {}
+    return (
+        isinstance(told.get("id"), str)
+        and type(told.get("amount")) is int
+        and isinstance(told.get("currency"), str)
+        and isinstance(metadata, dict)
+        and isinstance(metadata.get("charge", ""), str)
+        and isinstance(error, dict)
+    )

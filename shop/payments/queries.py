@@ -1,0 +1,76 @@
+"""What is read of payments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, any_, exists, func, literal, select
+from sqlalchemy.orm import Session
+
+from shop.facts.models import Fact, Measure
+from shop.orders.models import SupplierOrder
+from shop.payments.models import Charge, ChargeStatus, Refund, RefundReason
+
+
+def share_of(part: SupplierOrder, *, prepaid: bool) -> int:
+    """What a charge asks for a part: as ordered when paid in advance, as accepted on terms."""
+    if prepaid:
+        return part.goods_fen + part.freight_fen
+    return (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
+
+
+def locked_parts(session: Session, which: ColumnElement[bool]) -> Sequence[SupplierOrder]:
+    """These supplier orders as they stand now, row locked in the order of their ids."""
+    return session.scalars(
+        select(SupplierOrder)
+        .where(which)
+        .order_by(SupplierOrder.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def paid_parts(session: Session, order_id: UUID, *, but: UUID | None = None) -> set[UUID]:
+    """The parts of an order that a successful charge covers, one charge left out."""
+    found = session.scalars(
+        select(Charge.parts).where(
+            Charge.order_id == order_id, Charge.status == ChargeStatus.SUCCEEDED, Charge.id.is_distinct_from(but)
+        )
+    )
+    return {part for parts in found for part in parts}
+
+
+def paid_by(session: Session, part: SupplierOrder) -> Charge | None:
+    """The successful charge that a part is paid by, leaving out one that paid it a second time."""
+    second = exists().where(
+        Refund.charge_id == Charge.id,
+        Refund.supplier_order_id == part.id,
+        Refund.reason == RefundReason.PAID_TWICE,
+    )
+    return session.scalars(
+        select(Charge).where(
+            Charge.order_id == part.order_id,
+            Charge.status == ChargeStatus.SUCCEEDED,
+            literal(part.id) == any_(Charge.parts),
+            ~second,
+        )
+    ).first()
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is paid, accepted or refunded of one line."""
+
+    goods_fen: int = 0
+    freight_fen: int = 0
+    packs: int = 0
+
+
+def by_line(session: Session, measure: Measure, order_id: UUID, *which: ColumnElement[bool]) -> dict[UUID, Share]:
+    """What was recorded of a measure for the lines of an order."""
+    rows = session.execute(
+        select(Fact.line_id, func.sum(Fact.goods_fen), func.sum(Fact.freight_fen), func.sum(Fact.packs))
+        .where(Fact.order_id == order_id, Fact.measure == measure, *which)
+        .group_by(Fact.line_id)
+    )
+    return {line_id: Share(int(goods), int(freight), int(packs)) for line_id, goods, freight, packs in rows}
