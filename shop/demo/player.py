@@ -216,7 +216,15 @@ def list_goods(stage: Stage) -> None:
         )
         return row | {"listing_id": listing["id"], "province": row["county_code"][:2] + "0000"}
 
-    stage.goods = stage.all(list_one, rows("shop.demo", "products.csv"))
+    begin = f"{BEGIN:%Y-%m-%d}"
+    counties = {  # a county that was made or renamed later sells nothing under its new code yet
+        row["code"]
+        for row in rows("shop.regions", "divisions.csv")
+        if row["valid_from"] <= begin < (row["valid_to"] or "9999")
+    }
+    stage.goods = stage.all(
+        list_one, [row for row in rows("shop.demo", "products.csv") if row["county_code"] in counties]
+    )
 
 
 def play_step(stage: Stage, step: int, today: datetime) -> None:
