@@ -22,8 +22,9 @@ class Measure(StrEnum):
 class Fact(Model):
     """One line of the record. Corrections are new rows with the opposite sign, never changes.
 
-    `class_`: procured (采购) or helped to sell (帮助销售). `grade`: A ordered and accepted here, B a line with an invoice or
-    channel statement, C a declared total with its document. `month` is the first day of the business month it counts in.
+    `class_`: procured (采购) or helped to sell (帮助销售). `grade`: A ordered and accepted here, B a line with an
+    invoice or channel statement, C a declared total with its document. `month` is the first day of the business month
+    that it counts in.
     """
 
     __tablename__ = "fact"

@@ -54,9 +54,7 @@ class Receiver:
 def served():
     stripe_guard.install()
     receiver = Receiver()
-    with StandIn(
-        api_key=KEY, webhook_url=receiver.url, webhook_secret=SECRET, retry_after_s=(0.05, 0.05)
-    ) as stand_in:
+    with StandIn(api_key=KEY, webhook_url=receiver.url, webhook_secret=SECRET, retry_after_s=(0.05, 0.05)) as stand_in:
         yield stand_in, receiver
     receiver.server.shutdown()
     receiver.server.server_close()
