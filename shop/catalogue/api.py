@@ -40,12 +40,12 @@ def listed(session: Session, actor: Actor, query: ListingsQuery, status: str | N
     )
 
 
-@selling.post("/listings", allow=lister, answers={201: ListingOut}, key=REQUIRED)
+@selling.post("/listings", allow=lister, answers={201: ListingOut}, refusals=(NotFound,), key=REQUIRED)
 def submit_listing(session: Session, actor: Actor, now: datetime, body: NewListing) -> ListingOut:
     """Hand in a listing for review.
 
     The product of this cooperative and code is made or brought up to date; when a fact of it changes, its other
-    listings that are on sale go back to review.
+    listings that are on sale go back to review. `product_id` names one that is to stay as it is.
     """
     made = service.submit(session, by=actor, wanted=body, now=now)
     return listing_out(*queries.listing(session, actor, made))

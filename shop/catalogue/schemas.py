@@ -61,9 +61,13 @@ def check_packs(min_packs: int, max_packs: int, first_tier: int) -> None:
 
 
 class NewListing(In):
-    """A product as it is to be sold; a pack is `pack_base_quantity` base units and weighs `pack_grams`."""
+    """A product as it is to be sold; a pack is `pack_base_quantity` base units and weighs `pack_grams`.
 
-    product: ProductIn
+    The product is described, or named by the id of one that is there. All listings of a product share a base unit.
+    """
+
+    product: ProductIn | None = None
+    product_id: ProductId | None = None
     pack_name: Annotated[str, Field(min_length=1, max_length=50)]
     base_unit: Literal["g", "piece"]
     pack_base_quantity: Annotated[int, Field(ge=1, le=100_000_000)]
@@ -77,6 +81,8 @@ class NewListing(In):
 
     @model_validator(mode="after")
     def hangs_together(self) -> Self:
+        if (self.product is None) == (self.product_id is None):
+            raise PydanticCustomError("product", "give either product or product_id")
         check_tiers(self.tiers)
         check_packs(self.min_packs, self.max_packs, self.tiers[0].min_packs)
         return self

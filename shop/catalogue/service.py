@@ -49,12 +49,22 @@ def price_at(tiers: Sequence[Sequence[int]], packs: int) -> int:
 
 
 def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) -> UUID:
-    """Make a listing and hand it in for review; gives its id. The product is made, or brought up to date."""
+    """Make a listing and hand it in for review; gives its id.
+
+    A product that is described is made or brought up to date; one that is named stays as it is.
+    """
     today = business_day(now)
-    product_id = enter_product(session, by=by, wanted=wanted.product, now=now)
+    if wanted.product is not None:
+        product = session.get_one(Product, enter_product(session, by=by, wanted=wanted.product, now=now))
+    else:
+        product = own_product(session, by, wanted.product_id, today)
+    measured = session.scalar(select(Listing.base_unit).where(Listing.product_id == product.id).limit(1))
+    if measured not in (None, wanted.base_unit):
+        # Lots and their movements belong to the product and are counted in one unit.
+        raise Invalid(f"Other listings of this product are measured in {measured}.", pointer="/base_unit")
     listing = Listing(
         id=new_id(),
-        product_id=product_id,
+        product_id=product.id,
         cooperative_id=by.organisation_id,
         status=ListingStatus.IN_REVIEW,
         revision=1,
@@ -69,10 +79,10 @@ def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) ->
         tiers=[[tier.min_packs, tier.price_fen] for tier in wanted.tiers],
         season_from=wanted.season_from,
         season_to=wanted.season_to,
-        category=wanted.product.category,
-        storage=wanted.product.storage,
-        origin_code=wanted.product.origin_code,
-        province_code=province_of(wanted.product.origin_code),
+        category=product.category,
+        storage=product.storage,
+        origin_code=product.origin_code,
+        province_code=province_of(product.origin_code),
         search_text="",
         grams=[],
         card="",
@@ -81,6 +91,21 @@ def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) ->
     session.flush()
     changed(session, listing.id, "listing.submitted", by=by, now=now, today=today)
     return listing.id
+
+
+def own_product(session: Session, by: Actor, product_id: UUID | None, today: date) -> Product:
+    """The cooperative's product of this id, locked; NotFound for any other, Invalid when its county is no more."""
+    product = session.scalars(
+        select(Product)
+        .where(Product.id == product_id, Product.cooperative_id == by.organisation_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    if product is None:
+        raise NotFound("No such product of yours.")
+    if not queries.is_county(session, product.origin_code, today):
+        raise Invalid("The product's origin is no county on this day.", pointer="/product_id")
+    return product
 
 
 def enter_product(session: Session, *, by: Actor, wanted: ProductIn, now: datetime) -> UUID:

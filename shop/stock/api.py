@@ -76,11 +76,7 @@ def receive_lot(session: Session, actor: Actor, now: datetime, body: ReceiveLot)
     made = offering.receive(
         session,
         by=actor,
-        listing_id=body.listing_id,
-        code=body.code,
-        harvested_on=body.harvested_on,
-        best_before=body.best_before,
-        packs=body.packs,
+        wanted=body,
         now=now,
     )
     return lot_out(made)

@@ -2,9 +2,10 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from shop.http.routes import In, Out, Query
 from shop.ids import ListingId, LotId, ProductId, SupplyId
@@ -41,13 +42,28 @@ class Withdraw(In):
 
 
 class ReceiveLot(In):
-    """So many packs of a listing's product, harvested on a day and good until (and without) another."""
+    """So much of a product, harvested on a day and good until (and without) another.
 
-    listing_id: ListingId
+    `packs` of a listing, or a `quantity` in base units of a listing's product or of a product that is sold.
+    """
+
+    listing_id: ListingId | None = None
+    product_id: ProductId | None = None
     code: Annotated[str, Field(min_length=1, max_length=64)]
     harvested_on: Day
     best_before: Day
-    packs: Packs
+    packs: Packs | None = None
+    quantity: Annotated[int, Field(ge=1, le=100_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def hangs_together(self) -> Self:
+        if (self.listing_id is None) == (self.product_id is None):
+            raise PydanticCustomError("goods", "give either listing_id or product_id")
+        if (self.packs is None) == (self.quantity is None):
+            raise PydanticCustomError("amount", "give either packs or quantity")
+        if self.packs is not None and self.listing_id is None:
+            raise PydanticCustomError("amount", "packs are those of a listing: give listing_id, or quantity")
+        return self
 
 
 class StockQuery(Query):

@@ -4,13 +4,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shop.audit.models import AuditEntry
 from shop.catalogue.models import NEXT, Certificate, Listing, ListingRevision, ListingStatus, WrongListingStatus
 from shop.catalogue.service import move, stays_listed
+from shop.clock import business_day
 from shop.db import unit_of_work
 from shop.outbox.models import Event
+from shop.regions.models import Division
 from tests import builders as a
 from tests.catalogue.market import Market, a_body
 
@@ -129,6 +131,40 @@ def test_a_review_of_what_was_changed_meanwhile_is_refused(market: Market) -> No
     answer = market.ask("operator", "POST", path, {"decision": "approve", "revision": 1})
     assert (answer.status_code, answer.get_json()["code"]) == (412, "version_conflict")
     assert market.post("operator", path, {"decision": "approve", "revision": 2})["status"] == "listed"
+
+
+def test_another_pack_of_a_product_is_submitted_by_its_id(market: Market) -> None:
+    first = market.listed()
+    body = a_body(pack_name="20斤箱", pack_base_quantity=10_000) | {"product_id": first["product_id"]}
+    del body["product"]
+    second = market.post("seller", "/v1/cooperative/listings", body)
+    assert (second["product"], second["status"], second["pack_name"]) == (first["product"], "in_review", "20斤箱")
+    assert market.get(f"/v1/cooperative/listings/{first['id']}", "seller")["status"] == "listed"
+    rival = market.ask("rival", "POST", "/v1/cooperative/listings", body)
+    assert rival.status_code == 404
+    for wrong in (body | {"product": a_body()["product"]}, {k: v for k, v in body.items() if k != "product_id"}):
+        answer = market.ask("seller", "POST", "/v1/cooperative/listings", wrong)
+        assert (answer.status_code, answer.get_json()["errors"][0]["code"]) == (422, "product")
+
+
+def test_a_product_whose_county_is_no_more_is_not_listed_again(market: Market) -> None:
+    first = market.listed()
+    with unit_of_work() as session:
+        session.execute(update(Division).where(Division.code == a.LUOCHUAN).values(valid_to=business_day(a.NOW)))
+    body = a_body() | {"product_id": first["product_id"]}
+    del body["product"]
+    answer = market.ask("seller", "POST", "/v1/cooperative/listings", body)
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/product_id")
+
+
+def test_all_listings_of_a_product_share_a_base_unit(market: Market) -> None:
+    first = market.listed()
+    by_id = a_body(base_unit="piece", pack_base_quantity=20) | {"product_id": first["product_id"]}
+    del by_id["product"]
+    by_code = a_body(base_unit="piece", pack_base_quantity=20, code=first["product"]["code"])
+    for body in (by_id, by_code):
+        answer = market.ask("seller", "POST", "/v1/cooperative/listings", body)
+        assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/base_unit")
 
 
 def test_a_change_of_an_old_revision_is_refused(market: Market) -> None:

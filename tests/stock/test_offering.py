@@ -91,6 +91,25 @@ def test_a_lot_is_received_with_its_movement_and_its_code_is_used_once(market: M
     assert market.get("/v1/cooperative/lots", "seller")["items"] == [lot]
 
 
+def test_a_lot_is_received_by_product_or_by_weight(market: Market) -> None:
+    listing = market.listed()
+    dates = {"harvested_on": "2024-10-14", "best_before": "2024-12-14"}
+    by_product = dates | {"product_id": listing["product_id"], "code": "P1", "quantity": 12_345}
+    by_listing = dates | {"listing_id": listing["id"], "code": "P2", "quantity": 54_321}
+    for body, quantity in ((by_product, 12_345), (by_listing, 54_321)):
+        lot = market.post("shipper", "/v1/cooperative/lots", body)
+        assert (lot["product_id"], lot["received"]) == (listing["product_id"], quantity)
+    assert market.ask("rival", "POST", "/v1/cooperative/lots", by_product | {"code": "P3"}).status_code == 404
+    for wrong in (
+        by_product | {"listing_id": listing["id"]},
+        by_product | {"packs": 1},
+        dates | {"product_id": listing["product_id"], "code": "P4", "packs": 1},
+        dates | {"listing_id": listing["id"], "code": "P5"},
+        dates | {"quantity": 5, "code": "P6"},
+    ):
+        assert market.ask("shipper", "POST", "/v1/cooperative/lots", wrong).status_code == 422, wrong
+
+
 @pytest.mark.parametrize(
     ("path", "pointer", "more"),
     [

@@ -16,6 +16,7 @@ from shop.ids import new_id
 from shop.outbox import service as outbox
 from shop.stock import queries
 from shop.stock.models import Lot, Movement, Supply
+from shop.stock.schemas import ReceiveLot
 
 CLOSED_AT_ONCE = 500
 LONGEST_WINDOW_DAYS = 1100
@@ -96,33 +97,42 @@ def withdraw(session: Session, *, by: Actor, supply_id: UUID, packs: int, now: d
     return supply
 
 
-def receive(
-    session: Session,
-    *,
-    by: Actor,
-    listing_id: UUID,
-    code: str,
-    harvested_on: date,
-    best_before: date,
-    packs: int,
-    now: datetime,
-) -> Lot:
-    """Bring a harvest into store as a lot of the listing's product, with the movement that says so."""
-    product_id, pack = own_listing(session, by, listing_id)
-    if harvested_on > business_day(now):
+def own_goods(session: Session, by: Actor, wanted: ReceiveLot) -> tuple[UUID, int]:
+    """The product that a lot is of, and how many base units it holds; NotFound for what is not the actor's."""
+    if wanted.listing_id is not None:
+        product_id, pack = own_listing(session, by, wanted.listing_id)
+    else:
+        # Base units of a product are those of its listings, which share one; without a listing there are none yet.
+        found = session.execute(
+            select(Listing.product_id).where(
+                Listing.product_id == wanted.product_id, Listing.cooperative_id == by.organisation_id
+            )
+        ).first()
+        if found is None:
+            raise NotFound("No such product of yours.")
+        product_id, pack = found[0], 1
+    if wanted.packs is not None:
+        return product_id, wanted.packs * pack
+    assert wanted.quantity is not None
+    return product_id, wanted.quantity
+
+
+def receive(session: Session, *, by: Actor, wanted: ReceiveLot, now: datetime) -> Lot:
+    """Bring a harvest into store as a lot of its product, with the movement that says so."""
+    product_id, quantity = own_goods(session, by, wanted)
+    if wanted.harvested_on > business_day(now):
         raise Invalid("A harvest lies in the past.", pointer="/harvested_on")
-    if best_before <= harvested_on:
+    if wanted.best_before <= wanted.harvested_on:
         raise Invalid("The lot ends before it is harvested.", pointer="/best_before")
-    quantity = packs * pack
     lot_id = session.execute(
         upsert(Lot)
         .values(
             id=new_id(),
             product_id=product_id,
             cooperative_id=by.organisation_id,
-            code=code,
-            harvested_on=harvested_on,
-            best_before=best_before,
+            code=wanted.code,
+            harvested_on=wanted.harvested_on,
+            best_before=wanted.best_before,
             received=quantity,
             in_store=quantity,
             bound=0,
