@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -16,8 +17,10 @@ from shop.accounts.models import Kind
 from shop.actor import SYSTEM
 from shop.db import in_unit_of_work, unit_of_work
 from shop.ledger.service import PLATFORM_ID
+from shop.orders.models import SupplierOrder
 from shop.orders.service.cancelling import cancel_order
 from shop.payments.gateway import Gateway, Unknown
+from shop.payments.gateway import Refund as AtGateway
 from shop.payments.models import Charge, Method, Refund, WebhookEvent
 from shop.payments.service import charging, gateway_work, refunding, webhooks
 from shop.standins import stripe_guard
@@ -194,3 +197,160 @@ def test_an_event_that_was_stored_and_never_worked_on_is_found_by_the_sweep(stan
     make_old()
     gateway_work.ask_again()
     assert status_of(charge_id) == "succeeded"
+
+
+def gateway_id_of(charge_id: UUID) -> str | None:
+    with unit_of_work() as session:
+        return charge_of(session, charge_id).gateway_id
+
+
+def intent(standin: StandIn, charge_id: UUID) -> dict[str, object]:
+    found = gateway_id_of(charge_id)
+    assert found is not None
+    return standin.account.find("payment_intent", found)
+
+
+def order_status(order_id: UUID) -> set[str]:
+    with unit_of_work() as session:
+        return set(session.scalars(select(SupplierOrder.status).where(SupplierOrder.order_id == order_id)))
+
+
+@pytest.mark.parametrize("path", ["/v1/payment_intents", "/v1/payment_intents/"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_error_that_the_gateway_keeps_for_the_key_is_passed_by_looking(
+    standin: StandIn, path: str, when: str
+) -> None:
+    charge_id, _ = asked()
+    told = json.dumps({"how": "500_kept", "when": when, "times": 1, "path": path}).encode()
+    standin.controls.handle("POST", "/_control/faults", {}, told)
+    with pytest.raises(Unknown):
+        gateway_work.charge(charge_id)
+    assert status_of(charge_id) == "unknown"
+    make_old()
+    gateway_work.ask_again()
+    assert (status_of(charge_id), taken(standin), posted("payment")) == ("succeeded", 1, 1)
+
+
+def test_a_payment_that_the_payer_has_to_finish_says_where_and_is_booked_when_it_is(standin: StandIn) -> None:
+    charge_id, _ = asked("pm_card_authenticationRequired")
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        charge = charge_of(session, charge_id)
+    assert charge.status == "pending"
+    assert charge.action_url is not None
+    assert charge.action_url.startswith("http")
+    standin.controls.handle(
+        "POST", f"/_control/payment_intents/{charge.gateway_id}/action", {}, b'{"outcome": "succeeded"}'
+    )
+    gateway_work.charge(charge_id)
+    assert (status_of(charge_id), posted("payment")) == ("succeeded", 1)
+
+
+def test_the_card_of_an_order_that_was_cancelled_first_is_never_charged(standin: StandIn) -> None:
+    charge_id, order_id = asked()
+    with unit_of_work() as session:
+        cancel_order(session, order_id=order_id, by=SYSTEM, reason="no", now=a.NOW)
+    gateway_work.charge(charge_id)
+    assert (status_of(charge_id), taken(standin), gateway_id_of(charge_id)) == ("cancelled", 0, None)
+
+
+def test_a_payment_that_nobody_finished_ends_with_the_window_and_its_order_with_it(standin: StandIn) -> None:
+    charge_id, order_id = asked(None)
+    gateway_work.charge(charge_id)
+    late = a.NOW + timedelta(days=31)
+    with unit_of_work() as session:
+        assert charging.cancel_unpaid(session, now=late) == 0  # its money may be on the way
+        clock.move_to(session, late)
+    make_old()
+    assert gateway_work.ask_again() == 1
+    assert (status_of(charge_id), intent(standin, charge_id)["status"]) == ("cancelled", "canceled")
+    with unit_of_work() as session:
+        assert charging.cancel_unpaid(session, now=late) == 1
+    assert order_status(order_id) == {"cancelled"}
+
+
+def test_a_payment_taken_at_the_last_moment_is_booked_although_the_window_is_over(standin: StandIn) -> None:
+    charge_id, order_id = asked()
+    fault(standin, "500", "after")
+    with pytest.raises(Unknown):
+        gateway_work.charge(charge_id)  # made, not confirmed
+    made = gateway_work.gateway().find_by_metadata({"charge": charge_id.hex}, created_from=0)[0]
+    gateway_work.gateway().confirm(
+        made.id, payment_method="pm_card_visa", idempotency_key="elsewhere", return_url="http://127.0.0.1/"
+    )
+    with unit_of_work() as session:
+        clock.move_to(session, a.NOW + timedelta(days=31))
+    make_old()
+    gateway_work.ask_again()
+    assert (status_of(charge_id), order_status(order_id), posted("payment")) == ("succeeded", {"confirmed"}, 1)
+
+
+def test_what_was_asked_about_is_left_alone_for_a_while(standin: StandIn) -> None:
+    charge_id, _ = asked(None)
+    gateway_work.charge(charge_id)
+    make_old()
+    assert [gateway_work.ask_again() for _ in range(3)] == [1, 0, 0]
+    with unit_of_work() as session:
+        assert charge_of(session, charge_id).asked == 1
+        session.execute(text("UPDATE charge SET asked_at = asked_at - interval '61 seconds'"))
+    assert gateway_work.ask_again() == 1
+
+
+def test_an_event_that_breaks_its_handler_holds_nobody_up(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge_id, _ = asked(None)
+    good = event_of(charge_id, "payment_intent.succeeded")
+    poison = event_of(charge_id, "payment_intent.processing")
+    with unit_of_work() as session:
+        for raw in (poison, good):
+            webhooks.store(session, event=json.loads(raw), raw=raw)
+        session.execute(text("UPDATE webhook_event SET body = 'no json' WHERE kind = 'payment_intent.processing'"))
+    make_old()
+    gateway_work.ask_again()
+    assert status_of(charge_id) == "succeeded"
+
+
+def test_a_silent_gateway_is_left_alone_after_three_tries_and_all_is_done_when_it_is_back(standin: StandIn) -> None:
+    charges = []
+    with unit_of_work() as session:
+        a.an_organisation(session, Kind.PLATFORM, id=PLATFORM_ID)
+        world = World(session)
+        listing = world.offer().id
+        for _ in range(6):
+            placed = world.place({listing: 1}, terms="prepaid")
+            charges.append(
+                charging.request(
+                    session, actor=world.actor, order_id=placed.id, method=Method.STRIPE,
+                    payment_method="pm_card_visa", now=a.NOW,
+                ).id
+            )  # fmt: skip
+    told = json.dumps({"how": "reset", "when": "before", "times": 1000, "method": ""}).encode()
+    standin.controls.handle("POST", "/_control/faults", {}, told)
+    make_old()
+    assert gateway_work.ask_again() == 3
+    standin.controls.handle("POST", "/_control/faults", {}, b"{}")
+    for _ in range(2):
+        with unit_of_work() as session:
+            session.execute(text("UPDATE charge SET asked_at = asked_at - interval '2 minutes'"))
+        gateway_work.ask_again()
+    assert {status_of(charge_id) for charge_id in charges} == {"succeeded"}
+    assert taken(standin) == 6
+
+
+def test_a_refund_that_the_gateway_could_not_make_is_left_to_a_person(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge_id, order_id = asked()
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        cancel_order(session, order_id=order_id, by=SYSTEM, reason="no", now=a.NOW)
+        refunding.after_cancellation(session, supplier_order_id=charge_of(session, charge_id).parts[0], now=a.NOW)
+        refund_id = session.scalars(select(Refund.id)).one()
+    made = gateway_work.gateway()
+    monkeypatch.setattr(
+        made, "refunds_of", lambda _: [AtGateway("re_1", "failed", 1, "cny", None, {"refund": refund_id.hex}, 0)]
+    )
+    gateway_work.refund(refund_id)
+    with unit_of_work() as session:
+        refund = session.get_one(Refund, refund_id)
+        assert (refund.status, refund.failure) == ("failed", "re_1 failed")
+    assert posted("refund") == 0

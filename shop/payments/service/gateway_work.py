@@ -224,8 +224,10 @@ def ask_again() -> int:
     )
     for model, left_open, longest, work in steps:
         for _ in range(BATCH):
+            if silences == PATIENCE:
+                break
             key = in_unit_of_work(partial(next_open, model=model, left_open=left_open, longest=longest))
-            if key is None or silences == PATIENCE:
+            if key is None:
                 break
             asked += 1
             silences = silences + 1 if carefully(work, key) else 0
