@@ -40,7 +40,7 @@ def list_listings(session: Session, query: ListQuery) -> Raw:
     """Goods on sale, cheapest pack first or newest first; `q` finds names that hold every one of its words."""
     words = question_words(query.q or "")
     facets = {name: value for name in FACETS if (value := getattr(query, name)) is not None}
-    question = f"public {query.sort} {sorted(facets.items())} {words}"
+    question = question_of(query.sort, facets, words)
     after = place_of(question, query.sort, query.cursor) if query.cursor else None
     asked = f"{question} {query.limit} {query.cursor or ''}"
     kept = memory.get(asked)
@@ -65,6 +65,11 @@ def list_listings(session: Session, query: ListQuery) -> Raw:
     if page.stamp is not None:
         memory.put(asked, Kept(page.stamp, data, tag))
     return Raw(data, headers={"ETag": tag})
+
+
+def question_of(sort: str, facets: dict[str, str], words: list[str]) -> str:
+    """What a cursor belongs to: everything that decides which listings a list holds, and in which order."""
+    return f"public {sort} {sorted(facets.items())} {words}"
 
 
 def place_of(question: str, sort: str, cursor: str) -> tuple[Any, UUID]:
