@@ -18,9 +18,9 @@ from shop.regions.models import Division, Level, province_of
 County, Province = aliased(Division), aliased(Division)
 
 
-def price_per_kg(price_fen: int, pack_grams: int) -> int:
-    """Fen per kilogram, rounded half up."""
-    return half_up(price_fen * 1000, pack_grams)
+def price_per_kg(price_fen: int, *, base_unit: str, pack_base_quantity: int, pack_grams: int) -> int:
+    """Fen per kilogram, rounded half up: of the net content where it is weighed, else of the whole pack."""
+    return half_up(price_fen * 1000, pack_base_quantity if base_unit == "g" else pack_grams)
 
 
 def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
@@ -47,7 +47,12 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
         "base_unit": row.base_unit,
         "pack_base_quantity": row.pack_base_quantity,
         "price_fen": row.price_fen,
-        "price_per_kg_fen": price_per_kg(row.price_fen, row.pack_grams),
+        "price_per_kg_fen": price_per_kg(
+            row.price_fen,
+            base_unit=row.base_unit,
+            pack_base_quantity=row.pack_base_quantity,
+            pack_grams=row.pack_grams,
+        ),
         "tiers": [{"min_packs": packs, "price_fen": fen} for packs, fen in row.tiers],
         "min_packs": row.min_packs,
         "step_packs": row.step_packs,

@@ -131,19 +131,21 @@ def escaped(word: str) -> str:
 
 
 DETAIL = f"""
-    SELECT l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || ',"supplies":['
+    SELECT l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text
+        || ',"pack_grams":' || l.pack_grams || ',"shelf_life_days":' || product.shelf_life_days
+        || ',"lists":' || to_jsonb(product.tags)::text || ',"supplies":['
         || COALESCE((
             SELECT string_agg(
                 '{{"ready_from":"' || s.ready_from || '","ready_to":"' || s.ready_to
                 || '","packs":' || (s.open / l.pack_base_quantity)::text || '}}', ',' ORDER BY s.ready_from, s.id
             ) FROM supply s WHERE s.listing_id = l.id AND NOT s.closed AND s.ready_to > {TODAY} AND s.open > 0
         ), '') || ']}}'
-    FROM listing l WHERE l.id = %(id)s AND l.status = 'listed'
+    FROM listing l JOIN product ON product.id = l.product_id WHERE l.id = %(id)s AND l.status = 'listed'
 """  # noqa: S608 - put together from the constants above
 
 
 def detail(session: Session, listing_id: UUID) -> str | None:
-    """A listing on sale as JSON with its supply windows; None for any other."""
+    """A listing on sale as JSON with what its product says and its supply windows; None for any other."""
     found = reading(session).exec_driver_sql(DETAIL, {"id": listing_id}).first()
     return str(found[0]) if found else None
 

@@ -100,6 +100,12 @@ class WindowOut(Out):
 
 
 class DetailOut(CardOut):
+    """A listing on sale with what a buyer asks next: what a pack weighs in freight, how long the goods keep, and the
+    eligibility lists that the county stood on when the product was entered."""
+
+    pack_grams: int
+    shelf_life_days: int
+    lists: list[str]
     supplies: list[WindowOut]
 
 

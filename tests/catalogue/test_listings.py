@@ -1,10 +1,12 @@
 """Listings: handed in, reviewed, changed, taken off; by whom, and what each leaves behind."""
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import Range
 
 from shop.audit.models import AuditEntry
 from shop.catalogue.models import NEXT, Certificate, Listing, ListingRevision, ListingStatus, WrongListingStatus
@@ -12,7 +14,7 @@ from shop.catalogue.service import move, stays_listed
 from shop.clock import business_day
 from shop.db import unit_of_work
 from shop.outbox.models import Event
-from shop.regions.models import Division
+from shop.regions.models import Division, EligibilityMember
 from tests import builders as a
 from tests.catalogue.market import Market, a_body
 
@@ -259,7 +261,7 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
                 "base_unit": "g",
                 "pack_base_quantity": 5000,
                 "price_fen": 4000,
-                "price_per_kg_fen": 762,
+                "price_per_kg_fen": 800,
                 "tiers": [{"min_packs": 1, "price_fen": 4000}, {"min_packs": 100, "price_fen": 3800}],
                 "min_packs": 1,
                 "step_packs": 1,
@@ -273,8 +275,29 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
     }
 
 
+def test_goods_sold_by_the_piece_are_priced_by_the_weight_of_the_pack(market: Market) -> None:
+    market.listed(base_unit="piece", pack_base_quantity=20, pack_grams=5250)
+    assert public(market)[0]["price_per_kg_fen"] == 762
+
+
+def test_a_listing_tells_more_than_its_card(market: Market) -> None:
+    with unit_of_work() as session:
+        for name, valid in (
+            ("poverty_832", Range(date(2014, 1, 1), None)),
+            ("key_160", Range(date(2021, 1, 1), date(2024, 10, 15))),
+        ):
+            session.add(EligibilityMember(list=name, county_code=a.LUOCHUAN, name_as_designated="洛川县", valid=valid))
+    listing = market.listed()
+    (card,) = public(market)
+    assert market.get(f"/v1/public/listings/{listing['id']}") == card | {
+        "pack_grams": 5250,
+        "shelf_life_days": 90,
+        "lists": ["poverty_832"],
+        "supplies": [],
+    }
+
+
 def test_a_lapsed_certificate_leaves_the_card(market: Market) -> None:
-    from datetime import date
 
     from shop.catalogue.cards import rewrite_lapsed, write_cards
 
