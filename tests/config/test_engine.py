@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,12 +45,28 @@ def wait_until(condition, seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
     """A folder that the engine's user may pass; pytest's own temporary folders are closed to all others."""
     with tempfile.TemporaryDirectory(prefix="shop-") as made:
         Path(made).chmod(0o711)
-        yield Path(made) / "engine"
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def started_once() -> Iterator[Path]:
+    """The folder of an engine that was started and stopped once: a copy of it starts five times faster than none."""
+    with passable_folder() as place:
+        with Engine(place / "engine", durable=False):
+            pass
+        yield place / "engine"
+
+
+@pytest.fixture
+def folder(started_once) -> Iterator[Path]:
+    with passable_folder() as place:
+        subprocess.run(["/bin/cp", "-a", started_once, place / "engine"], check=True)
+        yield place / "engine"
 
 
 @pytest.fixture
@@ -58,6 +76,7 @@ def engine(folder) -> Iterator[Engine]:
 
 
 def test_the_data_is_there_again_at_the_next_start(folder):
+    shutil.rmtree(folder)
     with Engine(folder, durable=False) as first:
         ask(first, "CREATE TABLE kept AS SELECT 7 AS number")
         broker(first).set("kept", "7")
