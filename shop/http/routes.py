@@ -232,6 +232,7 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
 
     def answer(session: Session, path: dict[str, str], data: bytes) -> Response:
         actor, now = None, None
+        key = request.headers.get("Idempotency-Key") if operation.key != NO_KEY else None
         if not operation.policy.public:
             found = authenticate(session)
             if found is None:
@@ -239,6 +240,8 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             actor, now = found
             structlog.contextvars.bind_contextvars(organisation=actor.organisation_id.hex)
             limiting.count("organisation", actor.organisation_id.hex)
+            if key is None and operation.key == REQUIRED:
+                raise idempotency.KeyMissing(pointer=idempotency.HEADER)
             operation.policy.check(actor)
         given = inputs(path, data)
         if "session" in operation.wants:
@@ -247,9 +250,6 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             given["actor"] = actor
         if "now" in operation.wants:
             given["now"] = now or business_now(session)
-        key = request.headers.get("Idempotency-Key") if operation.key != NO_KEY else None
-        if key is None and operation.key == REQUIRED:
-            raise idempotency.KeyMissing(pointer="/header/Idempotency-Key")
         if key is None or actor is None:
             return respond(operation, operation.view(**given))
         place = idempotency.Place(actor.organisation_id, f"{request.method} {request.path}", key)

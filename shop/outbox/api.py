@@ -6,7 +6,8 @@ Or posted to an address of theirs, as Standard Webhooks asks.
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import ARRAY, select
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as Uuid
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import cast

@@ -3,13 +3,20 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shop.catalogue.schemas import Category, Code, StorageWord, TierOut
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
 
 Sort = Literal["price", "newest"]
+
+
+def iso_day(word: object) -> object:
+    """A day is written YYYY-MM-DD, and nothing else is guessed to be one."""
+    if isinstance(word, str) and len(word) != 10:
+        raise ValueError("a day is written YYYY-MM-DD")
+    return word
 
 
 class ListQuery(Query):
@@ -30,7 +37,7 @@ class DivisionsQuery(Query):
 
 
 class PairingsQuery(Query):
-    on: date | None = None
+    on: Annotated[date, BeforeValidator(iso_day)] | None = None
 
 
 class CardProduct(Out):
