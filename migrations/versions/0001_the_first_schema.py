@@ -308,6 +308,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_report_run_organisation_id"), "report_run", ["organisation_id"], unique=False)
     op.create_table(
         "rollup",
+        sa.Column("grain", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("measure", sa.Text(), nullable=False),
         sa.Column("month", sa.Date(), nullable=False),
         sa.Column("scheme", sa.Text(), nullable=False),
@@ -324,6 +325,7 @@ def upgrade() -> None:
         sa.Column("grams", sa.BigInteger(), nullable=False),
         sa.Column("facts", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
+            "grain",
             "measure",
             "month",
             "scheme",
@@ -336,7 +338,7 @@ def upgrade() -> None:
             name=op.f("pk_rollup"),
         ),
     )
-    op.create_index("ix_rollup_month", "rollup", ["measure", "month"], unique=False)
+    op.create_index("ix_rollup_month", "rollup", ["grain", "measure", "month"], unique=False)
     op.create_table(
         "rollup_mark",
         sa.Column("name", sa.Text(), nullable=False),

@@ -16,20 +16,23 @@ from shop.stock.checks import CHECKS as STOCK
 
 OWN = {
     "reporting: the rollup is the sum of the numbered facts up to its mark": """
-        SELECT measure, month, scheme, bucket, east_province, west_province, pairing_key, category, purpose,
+        SELECT grain, measure, month, scheme, bucket, east_province, west_province, pairing_key, category, purpose,
                sum(goods_fen) AS goods_fen, sum(freight_fen) AS freight_fen, sum(amount_fen) AS amount_fen,
                sum(packs) AS packs, sum(grams) AS grams, sum(facts) AS facts
         FROM (
-            SELECT measure, month, scheme, bucket, east_province, west_province, pairing_key, category, purpose,
+            SELECT grain, measure, month, scheme, bucket, east_province, west_province, pairing_key, category, purpose,
                    goods_fen, freight_fen, amount_fen, packs, grams, facts
             FROM rollup
             UNION ALL
-            SELECT measure, month, scheme, bucket, east_province, west_province,
-                   COALESCE(replace(pairing_id::text, '-', ''), ''), category, purpose,
-                   -goods_fen, -freight_fen, -amount_fen, -packs, -grams, -1
+            SELECT GROUPING(category) + GROUPING(purpose), measure, month, scheme, bucket, east_province,
+                   west_province, COALESCE(replace(pairing_id::text, '-', ''), ''), COALESCE(category, ''),
+                   COALESCE(purpose, ''), -sum(goods_fen), -sum(freight_fen), -sum(amount_fen), -sum(packs),
+                   -sum(grams), -count(*)
             FROM fact
             WHERE posted_no <= COALESCE((SELECT upto_no FROM rollup_mark WHERE name = 'procurement'), 0)
-        ) sides GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+            GROUP BY measure, month, scheme, bucket, east_province, west_province, pairing_id,
+                     GROUPING SETS ((category, purpose), (category), ())
+        ) sides GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
         HAVING sum(goods_fen) <> 0 OR sum(freight_fen) <> 0 OR sum(amount_fen) <> 0 OR sum(packs) <> 0
             OR sum(grams) <> 0 OR sum(facts) <> 0
     """,

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, func
+from sqlalchemy import Index, SmallInteger, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
@@ -14,11 +14,16 @@ PROCUREMENT = "procurement"
 
 
 class Rollup(Model):
-    """Sums of facts by the dimensions that reports group by most; `pairing_key` is the pairing's id or empty."""
+    """Sums of facts, each fact once in every grain: a report reads the coarsest one that knows its dimensions.
+
+    Grain 0 has every dimension, 1 is without purpose, 2 without category and purpose; what a grain is without is empty.
+    `pairing_key` is the pairing's id in hex, or empty.
+    """
 
     __tablename__ = "rollup"
-    __table_args__ = (Index("ix_rollup_month", "measure", "month"),)
+    __table_args__ = (Index("ix_rollup_month", "grain", "measure", "month"),)
 
+    grain: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     measure: Mapped[str] = mapped_column(primary_key=True)
     month: Mapped[date] = mapped_column(primary_key=True)
     scheme: Mapped[str] = mapped_column(primary_key=True)

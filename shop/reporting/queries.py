@@ -8,7 +8,7 @@ are the same for ever, and an answer as of a number can be repeated exactly.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, select, text
@@ -63,8 +63,7 @@ class Question:
     bucket: str | None = None
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One row of an answer: its place in every dimension and its sums."""
 
     place: tuple[Any, ...]
@@ -107,13 +106,18 @@ def filters(question: Question, reader: Reader) -> tuple[list[str], dict[str, An
     return conditions, values
 
 
+def grain_of(question: Question) -> int:
+    """The coarsest grain of the rollup that knows every dimension of a question."""
+    return 0 if "purpose" in question.group_by else 1 if "category" in question.group_by else 2
+
+
 ROLLED = """
     SELECT {rollup_dimensions}, goods_fen, freight_fen, amount_fen, packs, grams, facts FROM rollup
-    WHERE {conditions} AND (SELECT uses_rollup FROM mark)
+    WHERE grain = {grain} AND {conditions} AND (SELECT uses_rollup FROM mark)
     UNION ALL
 """
 ANSWER = """
-WITH known AS (
+WITH known AS MATERIALIZED (
     SELECT COALESCE((SELECT upto_no FROM rollup_mark WHERE name = '{name}'), 0) AS upto,
            COALESCE((SELECT last FROM numbering WHERE name = 'fact'), 0) AS last
 ), asked AS (
@@ -151,6 +155,7 @@ def answer(session: Session, question: Question, reader: Reader, as_of: int | No
         "names": ", ".join(f"d{place}" for place in range(len(dimensions))),
         "rollup_dimensions": ", ".join(in_rollup for in_rollup, _ in dimensions),
         "fact_dimensions": ", ".join(in_fact for _, in_fact in dimensions),
+        "grain": grain_of(question),
         "reads_rollup": "true" if reader.reads_rollup else "false",
     }
     rolled = ROLLED.format(**parts) if reader.reads_rollup else ""

@@ -13,17 +13,21 @@ ADD = text(
     WITH batch AS MATERIALIZED (
         SELECT * FROM fact WHERE posted_no > :mark AND posted_no <= :mark + :batch
     ), summed AS (
-        SELECT measure, month, scheme, bucket, east_province, west_province,
-               COALESCE(replace(pairing_id::text, '-', ''), '') AS pairing_key, category, purpose,
+        SELECT GROUPING(category) + GROUPING(purpose) AS grain, measure, month, scheme, bucket, east_province,
+               west_province, COALESCE(replace(pairing_id::text, '-', ''), '') AS pairing_key,
+               COALESCE(category, '') AS category, COALESCE(purpose, '') AS purpose,
                sum(goods_fen)::bigint AS goods_fen, sum(freight_fen)::bigint AS freight_fen,
                sum(amount_fen)::bigint AS amount_fen, sum(packs)::bigint AS packs, sum(grams)::bigint AS grams,
                count(*) AS facts
-        FROM batch GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+        FROM batch
+        GROUP BY measure, month, scheme, bucket, east_province, west_province, pairing_id,
+                 GROUPING SETS ((category, purpose), (category), ())
     ), kept AS (
-        INSERT INTO rollup AS r (measure, month, scheme, bucket, east_province, west_province, pairing_key, category,
-                                 purpose, goods_fen, freight_fen, amount_fen, packs, grams, facts)
+        INSERT INTO rollup AS r (grain, measure, month, scheme, bucket, east_province, west_province, pairing_key,
+                                 category, purpose, goods_fen, freight_fen, amount_fen, packs, grams, facts)
         SELECT * FROM summed
-        ON CONFLICT (measure, month, scheme, bucket, east_province, west_province, pairing_key, category, purpose)
+        ON CONFLICT (grain, measure, month, scheme, bucket, east_province, west_province, pairing_key, category,
+                     purpose)
         DO UPDATE SET goods_fen = r.goods_fen + excluded.goods_fen, freight_fen = r.freight_fen + excluded.freight_fen,
                       amount_fen = r.amount_fen + excluded.amount_fen, packs = r.packs + excluded.packs,
                       grams = r.grams + excluded.grams, facts = r.facts + excluded.facts

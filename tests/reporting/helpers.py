@@ -75,4 +75,4 @@ def roll(session: Session) -> int:
 
 def rolled(session: Session) -> Sequence[tuple[Any, ...]]:
     """The whole rollup."""
-    return [tuple(row) for row in session.execute(text("SELECT * FROM rollup ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"))]
+    return [tuple(row) for row in session.execute(text("SELECT * FROM rollup ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"))]
