@@ -13,8 +13,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from config.engine import EngineError
-from config.suite import temporary_engine
+from config.engine import EngineError, temporary_engine
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = (ROOT / "requirements.lock", ROOT / "requirements-test.lock")

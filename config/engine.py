@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM
 from types import TracebackType
@@ -59,8 +59,9 @@ class EngineError(Exception):
 class Engine:
     """PostgreSQL and Valkey over one folder, which keeps the data from one start to the next.
 
-    `durable=False` is for tests: PostgreSQL then does not wait for the disk, and a power cut may cost data (a kill does
-    not). `say` receives sentences about the rare things that take time or that a person should know.
+    `durable=False` is for tests: PostgreSQL then does not wait for the disk, so that a power cut may cost data (a kill
+    does not), and what lies outside the folder is removed at the end. `say` receives sentences about the rare things
+    that take time or that a person should know.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Engine:
         self._binaries = Path()
         self._data = Path()
         self._sockets = Path()
+        self._elsewhere: list[Path] = []  # what this engine keeps outside its folder
 
     def __enter__(self) -> "Engine":
         self.start()
@@ -154,6 +156,8 @@ class Engine:
             if process is not None:
                 _wait_or_end(process, last_resort)
         self._postgres = self._valkey = None
+        while self._elsewhere and not self._durable:
+            shutil.rmtree(self._elsewhere.pop(), ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -207,8 +211,10 @@ class Engine:
         with contextlib.suppress(KeyError, OSError):
             found = os.lstat(known[name])
             if stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o077:
+                self._elsewhere.append(Path(known[name]))
                 return Path(known[name])
         elsewhere = Path(tempfile.mkdtemp(prefix="shop-", dir=base))
+        self._elsewhere.append(elsewhere)
         self._give(elsewhere)
         record.write_text(json.dumps({**known, name: os.fspath(elsewhere)}))
         return elsewhere
@@ -430,6 +436,16 @@ class Engine:
             answer = line.recv(100)
             return answer if answers else b"sent"
         return b""
+
+
+@contextlib.contextmanager
+def temporary_engine(*, durable: bool = False) -> Iterator[tuple[Engine, Path]]:
+    """A started engine and the temporary folder that it lives in; both are gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="shop-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the engine's user has to pass; what is inside is closed to all others
+        with Engine(folder / "engine", durable=durable) as engine:
+            yield engine, folder
 
 
 def _wait_or_end(process: subprocess.Popen[bytes], last_resort: int) -> None:

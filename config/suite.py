@@ -11,24 +11,13 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from config.database import ROLES, addresses, prepare_server, secret_for_tests
-from config.engine import Engine, EngineError
+from config.engine import EngineError, temporary_engine
 
 FIXED_SEED = "1"  # the plain suite draws the same examples every day; the deep one others every time
-
-
-@contextlib.contextmanager
-def temporary_engine() -> Iterator[tuple[Engine, Path]]:
-    """A started engine and the temporary folder it lives in; both are gone after the block."""
-    with tempfile.TemporaryDirectory(prefix="shop-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # the engine's user has to pass; it is told the names inside
-        with Engine(folder / "engine", durable=False) as engine:
-            yield engine, folder
 
 
 @contextlib.contextmanager
