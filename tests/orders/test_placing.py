@@ -16,7 +16,8 @@ from shop.freight.service import NoLane
 from shop.ledger.models import CreditLimit
 from shop.ledger.service import CreditExceeded
 from shop.orders.models import OrderHistory, OrderLine, SupplierOrder, WrongStatus
-from shop.orders.service.cancelling import cancel_order
+from shop.orders.service.cancelling import cancel_order, cancel_supplier_order
+from shop.orders.service.moving import confirm_order
 from shop.orders.service.placing import ApprovalRequired, NotOrderable, in_season
 from shop.outbox.models import Event
 from shop.stock.models import Hold, Supply
@@ -203,3 +204,11 @@ def test_whatever_is_ordered_lines_parts_order_and_facts_agree_to_the_fen(world:
         for key, packs in lines.items()
     )
     assert placed.goods_fen == expected
+
+
+def test_the_living_parts_are_confirmed_when_another_was_cancelled_before(world: World, session: Session) -> None:
+    placed = world.place({world.offer().id: 1, world.offer().id: 1})
+    first, second = sorted(part.id for part in placed.parts)
+    cancel_supplier_order(session, supplier_order_id=first, by=world.actor, reason="no", now=a.NOW)
+    assert confirm_order(session, order_id=placed.id, by=world.actor, now=a.NOW) == [second]
+    assert confirm_order(session, order_id=placed.id, by=world.actor, now=a.NOW) == []

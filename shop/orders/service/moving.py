@@ -73,19 +73,13 @@ def move(
 
 
 def confirm_order(session: Session, *, order_id: UUID, by: Actor, now: datetime) -> Sequence[UUID]:
-    """Confirm every placed supplier order of an order; gives those confirmed now.
-
-    WrongStatus when one of them is cancelled, so that whoever brought the money knows to give it back.
-    """
-    found = session.execute(
-        select(SupplierOrder.id, SupplierOrder.status)
-        .where(SupplierOrder.order_id == order_id)
+    """Confirm every placed supplier order of an order, whatever became of the others; gives those confirmed now."""
+    placed = session.scalars(
+        select(SupplierOrder.id)
+        .where(SupplierOrder.order_id == order_id, SupplierOrder.status == Status.PLACED)
         .order_by(SupplierOrder.id)
         .with_for_update()
     ).all()
-    if any(status == Status.CANCELLED for _, status in found):
-        raise WrongStatus("A part of this order is cancelled.", is_now=Status.CANCELLED)
-    placed = [key for key, status in found if status == Status.PLACED]
     for key in placed:
         move(session, supplier_order_id=key, to=Status.CONFIRMED, by=by, now=now)
     return placed
