@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("seen_by", sa.ARRAY(sa.UUID()), nullable=False),
+        sa.Column("seen_by", postgresql.ARRAY(sa.UUID()), nullable=False),
         sa.Column("at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column(
             "recorded_at",
@@ -337,6 +337,7 @@ def upgrade() -> None:
             "purpose",
             name=op.f("pk_rollup"),
         ),
+        postgresql_with={"fillfactor": 50},
     )
     op.create_index("ix_rollup_month", "rollup", ["grain", "measure", "month"], unique=False)
     op.create_table(
@@ -553,7 +554,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("kinds", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("kinds", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("is_private", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.BigInteger(), nullable=False),

@@ -14,7 +14,8 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
-from shop.regions.models import Division, Pairing
+from shop.facts.models import Measure
+from shop.regions.models import Bucket, Division, Pairing
 from shop.reporting.models import PROCUREMENT
 
 SUMS = ("goods_fen", "freight_fen", "amount_fen", "packs", "grams", "facts")
@@ -85,24 +86,26 @@ class Found:
 
 
 def filters(question: Question, reader: Reader) -> tuple[list[str], dict[str, Any]]:
-    """The conditions that the rollup and the facts have in common, and their values."""
-    conditions, values = ["measure = :measure"], {"measure": question.measure}
-    given: list[tuple[str, str, Any]] = [
-        ("month >= :start", "start", question.start),
-        ("month < :end", "end", question.end),
-        ("bucket = :bucket", "bucket", question.bucket),
-        ("buyer_id = :buyer_id", "buyer_id", reader.buyer_id),
-        ("cooperative_id = :cooperative_id", "cooperative_id", reader.cooperative_id),
-        (
-            "(east_province = ANY(:regions) OR west_province = ANY(:regions))",
-            "regions",
-            list(reader.regions) if reader.regions else None,
-        ),
-    ]
-    for condition, name, value in given:
-        if value is not None:
-            conditions.append(condition)
-            values[name] = value
+    """The conditions that the rollup and the facts have in common, and the values of their parameters.
+
+    Measure, months and bucket stand in the statement itself, as words of closed lists: a plan made for any month reads
+    the rollup four times as slowly as one made for these.
+    """
+    conditions = [f"measure = '{Measure(question.measure)}'"]
+    if question.start:
+        conditions.append(f"month >= DATE '{question.start:%Y-%m-%d}'")
+    if question.end:
+        conditions.append(f"month < DATE '{question.end:%Y-%m-%d}'")
+    if question.bucket:
+        conditions.append(f"bucket = '{Bucket(question.bucket)}'")
+    values: dict[str, Any] = {}
+    for name, owner in (("buyer_id", reader.buyer_id), ("cooperative_id", reader.cooperative_id)):
+        if owner:
+            conditions.append(f"{name} = :{name}")
+            values[name] = owner
+    if reader.regions:
+        conditions.append("(east_province = ANY(:regions) OR west_province = ANY(:regions))")
+        values["regions"] = list(reader.regions)
     return conditions, values
 
 

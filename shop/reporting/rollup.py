@@ -25,7 +25,7 @@ ADD = text(
     ), kept AS (
         INSERT INTO rollup AS r (grain, measure, month, scheme, bucket, east_province, west_province, pairing_key,
                                  category, purpose, goods_fen, freight_fen, amount_fen, packs, grams, facts)
-        SELECT * FROM summed
+        SELECT * FROM summed ORDER BY grain, measure, month
         ON CONFLICT (grain, measure, month, scheme, bucket, east_province, west_province, pairing_key, category,
                      purpose)
         DO UPDATE SET goods_fen = r.goods_fen + excluded.goods_fen, freight_fen = r.freight_fen + excluded.freight_fen,
