@@ -9,7 +9,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, or_, select
+import psycopg
+from sqlalchemy import Engine, or_, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from shop.catalogue.words import grams_of_words
@@ -80,11 +82,30 @@ def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
     """  # noqa: S608 - put together from the constants above
 
 
-def reading(session: Session) -> Connection:
-    """A connection on which one read is one round trip: nothing is begun before it or committed after it."""
-    if isinstance(session.get_bind(), Engine):
-        return session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-    return session.connection()
+def read(session: Session, statement: str, given: dict[str, Any]) -> Any:
+    """The one row of a statement, or None; for a unit of work that asks this once and does nothing else.
+
+    The statement goes to the driver as it stands: one round trip, nothing begun before it or committed after it, and
+    about a third of the processor time that it costs through the layers of Session and Connection.
+    """
+    engine = session.get_bind()
+    if not isinstance(engine, Engine):
+        return session.connection().exec_driver_sql(statement, given).first()
+    pooled = engine.raw_connection()
+    driver: Any = pooled.driver_connection
+    try:
+        driver.autocommit = True
+        row = driver.execute(statement, given).fetchone()
+        driver.autocommit = False
+    except BaseException as error:
+        # Never back into the pool: whoever took it next would commit statement by statement.
+        gone = driver.closed
+        pooled.invalidate(error)
+        if isinstance(error, psycopg.OperationalError):
+            raise OperationalError(statement, None, error, connection_invalidated=gone) from error
+        raise
+    pooled.close()
+    return row
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,7 @@ def listed(
     if after:
         given["after"], given["after_id"] = after
     statement = list_statement(frozenset(names), sort, after is not None)
-    stamp, items, key, last = reading(session).exec_driver_sql(statement, given).one()
+    stamp, items, key, last = read(session, statement, given)
     if stamp is not None and stamp == seen:
         return None
     return Page(stamp, items or "", key, UUID(last) if last else None)
@@ -146,7 +167,7 @@ DETAIL = f"""
 
 def detail(session: Session, listing_id: UUID) -> str | None:
     """A listing on sale as JSON with what its product says and its supply windows; None for any other."""
-    found = reading(session).exec_driver_sql(DETAIL, {"id": listing_id}).first()
+    found = read(session, DETAIL, {"id": listing_id})
     return str(found[0]) if found else None
 
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
+from unittest import mock
 
+import psycopg
 from flask import Flask, request
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -15,7 +16,7 @@ from shop import clock
 from shop.accounts.models import Kind
 from shop.actor import Actor, Role
 from shop.catalogue.api import reviewing, selling
-from shop.db import engine, unit_of_work
+from shop.db import unit_of_work
 from shop.http import problems
 from shop.http.routes import mount
 from shop.stock.api import routes as stock
@@ -131,14 +132,13 @@ def a_body(**more: Any) -> dict[str, Any]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The SQL statements that are sent inside the block."""
+    """The SQL statements that are given to the driver inside the block."""
     sent: list[str] = []
+    execute = psycopg.Cursor.execute
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
+    def note(cursor: Any, statement: Any, *rest: Any, **more: Any) -> Any:
+        sent.append(str(statement))
+        return execute(cursor, statement, *rest, **more)
 
-    event.listen(engine(), "before_cursor_execute", note)
-    try:
+    with mock.patch.object(psycopg.Cursor, "execute", note):
         yield sent
-    finally:
-        event.remove(engine(), "before_cursor_execute", note)

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import Range
@@ -16,6 +17,7 @@ from shop.catalogue.cards import write_cards
 from shop.catalogue.models import Listing
 from shop.catalogue.words import question_words
 from shop.db import engine, in_unit_of_work, unit_of_work
+from shop.errors import Busy
 from shop.http import cursors
 from shop.stock.models import Supply
 from shop.storefront import queries
@@ -230,6 +232,31 @@ def test_a_list_and_a_listing_cost_one_statement(market: Market) -> None:
         with statements() as sent:
             market.get(f"/v1/public/listings{question}")
         assert len(sent) == 1, question
+
+
+def test_a_read_leaves_its_connection_as_it_found_it(market: Market) -> None:
+    market.listed()
+    for _ in range(20):
+        market.get("/v1/public/listings")
+
+    def change_and_fail(session: Session) -> None:
+        session.execute(update(Listing).values(card='{"id":"changed"'))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_unit_of_work(change_and_fail)
+    assert "changed" not in market.client.get("/v1/public/listings").text
+
+
+def test_a_read_that_breaks_is_busy_and_the_next_one_is_answered(market: Market) -> None:
+    market.listed()
+    with pytest.raises(Busy):
+        in_unit_of_work(lambda session: queries.read(session, "SELECT pg_terminate_backend(pg_backend_pid())", {}))
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        in_unit_of_work(lambda session: queries.read(session, "SELECT 1 / 0", {}))
+    assert len(market.get("/v1/public/listings")["items"]) == 1
+    with engine().connect() as connection:
+        assert connection.connection.driver_connection.autocommit is False
 
 
 def test_places_and_pairings_are_public(market: Market) -> None:
