@@ -20,6 +20,7 @@ SCHEDULE: dict[str, tuple[float, Callable[..., object]]] = {
     "cancel_unpaid": (2.0, sweeps.cancel_unpaid),
     "move_shipments": (1.0, sweeps.move_shipments),
     "close_supply_windows": (5.0, sweeps.close_supply_windows),
+    "rewrite_lapsed": (60.0, sweeps.rewrite_lapsed),
     "ask_stripe": (10.0, sweeps.ask_stripe),
     "forget_old": (3600.0, sweeps.forget_old),
     "drop_files": (3600.0, sweeps.drop_files),

@@ -3,7 +3,8 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shop.clock import business_now, machine_now
+from shop.catalogue import cards as catalogue
+from shop.clock import business_day, business_now, machine_now
 from shop.files import service as files
 from shop.http import idempotency
 from shop.logistics import service as logistics
@@ -30,6 +31,11 @@ def move_shipments(session: Session) -> int:
 def close_supply_windows(session: Session) -> int:
     """Withdraw what was not sold when its window is over."""
     return offering.close_windows(session, now=business_now(session))
+
+
+def rewrite_lapsed(session: Session) -> int:
+    """Take certificates that have lapsed off the cards of their listings."""
+    return catalogue.rewrite_lapsed(session, on=business_day(business_now(session)))
 
 
 def ask_stripe() -> None:

@@ -1,17 +1,15 @@
 """A migrated database for the length of a `with` block, on the server of the settings or on an engine of its own."""
 
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 from sqlalchemy.engine import make_url
 
 from config.database import driver_url
-from config.engine import Engine
+from config.engine import temporary_engine
 from config.settings import settings
 
 
@@ -22,7 +20,7 @@ def scratch_database() -> Iterator[str]:
         with made_on(settings().database_owner_url) as url:
             yield url
         return
-    with tempfile.TemporaryDirectory(prefix="shop-") as folder, Engine(Path(folder), durable=False) as engine:
+    with temporary_engine() as (engine, _):
         os.environ.update(engine.environment())
         settings.cache_clear()
         with made_on(settings().database_owner_url) as url:

@@ -19,7 +19,8 @@ from shop.outbox.models import OPEN, Delivery, DeliveryStatus, Event, Numbering
 
 MAX_ATTEMPTS = 8
 LEASE = timedelta(seconds=30)
-RING_AGAIN = timedelta(seconds=5)
+RING_AGAIN = timedelta(seconds=20)
+RUNG_AT_MOST = 100  # messages on their way at once: what waits behind them waits in the table, not twice in the broker
 NUMBERER = 7_207_001  # the advisory lock that lets one numberer work at a time
 
 
@@ -110,8 +111,20 @@ def fan_out(session: Session, numbered: Sequence[tuple[UUID, int]], subscription
     return len(rows)
 
 
-def due(session: Session, *, limit: int = 500) -> Sequence[tuple[UUID, str]]:
-    """Deliveries whose bell is to be rung now, however long they have been due; rung again if nobody takes them."""
+def due(session: Session, *, at_most: int = RUNG_AT_MOST) -> Sequence[tuple[UUID, str]]:
+    """Deliveries whose bell is to be rung now, however long they have been due; rung again if nobody takes them.
+
+    Only so many are on their way at once: ringing for all of a backlog, and again when it is not worked off in time,
+    would bury the workers in bells for work that is done already.
+    """
+    on_their_way = session.scalar(
+        select(func.count())
+        .select_from(Delivery)
+        .where(Delivery.status == DeliveryStatus.SENT, Delivery.due_at > func.clock_timestamp())
+    )
+    limit = at_most - (on_their_way or 0)
+    if limit <= 0:
+        return []
     chosen = (
         select(Delivery.event_id, Delivery.consumer)
         .where(Delivery.status.in_(OPEN), Delivery.due_at <= func.clock_timestamp())

@@ -26,11 +26,11 @@ def free_port() -> int:
 @contextmanager
 def engine() -> Iterator[dict[str, str]]:
     """A durable engine with a migrated, referenced, empty shop; its addresses stand in the environment."""
-    from config.engine import Engine
+    from config.engine import temporary_engine
 
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Engine(Path(folder) / "engine") as running:
+    with temporary_engine(durable=True) as (running, folder):
         os.environ.update(running.environment())
-        os.environ.update(SHOP_ENV="test", SHOP_VAR=folder, SHOP_REQUESTS_PER_MINUTE="100000000")
+        os.environ.update(SHOP_ENV="test", SHOP_VAR=str(folder / "var"), SHOP_REQUESTS_PER_MINUTE="100000000")
         from migrations.manage import upgrade
         from shop.cli import reference
 
