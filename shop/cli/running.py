@@ -74,6 +74,8 @@ def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_
         player.play(url, logins, say=say)
     keep_run(var, url, logins)
     tell(url, logins)
+    if not no_demo:
+        tell_report()
     if not once:
         say("Press Ctrl-C to stop; the data stays.")
         supervisor.serve()
@@ -163,6 +165,23 @@ def tell(url: str, logins: list[dict[str, Any]]) -> None:
     for login in logins:
         click.echo(f"  {login['role']:<18} {login['email']:<36} {login['password']}")
     click.echo("")
+
+
+def tell_report() -> None:
+    """The procurement report of the demo year, and whether everything adds up."""
+    from shop.cli.watching import prove, show
+    from shop.db import in_unit_of_work
+    from shop.reporting import service
+
+    found = in_unit_of_work(
+        lambda session: service.summary(
+            session, measure="accepted", group_by="east_province,west_province", start=None, end=None
+        )
+    )
+    click.echo("Procurement accepted, by eastern and western province, in yuan:")
+    show(found.rows, found.total_fen)
+    if prove():
+        click.secho("The demo does not add up: see above.", fg="red")
 
 
 @click.command()
