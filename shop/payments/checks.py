@@ -59,6 +59,10 @@ CHECKS = {
           AND NOT EXISTS (SELECT 1 FROM supplier_order s WHERE s.order_id = t.order_id AND s.status <> 'settled')
           AND NOT EXISTS (SELECT 1 FROM refund r JOIN charge c ON c.id = r.charge_id
                           WHERE c.order_id = t.order_id AND r.status <> 'succeeded')
+          AND NOT EXISTS (SELECT 1 FROM event v LEFT JOIN delivery d ON d.event_id = v.id
+                          WHERE v.kind = 'supplier_order.inspected'
+                            AND v.payload ->> 'order_id' = replace(CAST(t.order_id AS text), '-', '')
+                            AND (v.posted_no IS NULL OR d.status IN ('waiting', 'sent', 'claimed')))
         GROUP BY t.order_id, e.account_id
         HAVING sum(e.amount_fen) <> 0
     """,
