@@ -152,7 +152,21 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("posted_no IS NOT NULL"),
     )
+    op.create_index(
+        "ix_fact_funding",
+        "fact",
+        ["funding_code", "month"],
+        unique=False,
+        postgresql_where=sa.text("posted_no IS NOT NULL"),
+    )
     op.create_index(op.f("ix_fact_order_id"), "fact", ["order_id"], unique=False)
+    op.create_index(
+        "ix_fact_origin",
+        "fact",
+        ["origin_code", "month"],
+        unique=False,
+        postgresql_where=sa.text("posted_no IS NOT NULL"),
+    )
     op.create_index("ix_fact_unnumbered", "fact", ["id"], unique=False, postgresql_where=sa.text("posted_no IS NULL"))
     op.create_table(
         "hub",

@@ -48,6 +48,8 @@ class Fact(Model):
         ),
         Index("ix_fact_buyer", "buyer_id", "month", postgresql_where=text("posted_no IS NOT NULL")),
         Index("ix_fact_cooperative", "cooperative_id", "month", postgresql_where=text("posted_no IS NOT NULL")),
+        Index("ix_fact_origin", "origin_code", "month", postgresql_where=text("posted_no IS NOT NULL")),
+        Index("ix_fact_funding", "funding_code", "month", postgresql_where=text("posted_no IS NOT NULL")),
     )
 
     id: Mapped[UUID] = id_column()

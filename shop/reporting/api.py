@@ -29,7 +29,7 @@ from shop.sheets.writer import CSV_TYPE, Out, OutKind, csv_chunks
 
 routes = Routes("/v1/reports", tag="Reports")
 own_routes = Routes("/v1", tag="Reports")
-ANALYSTS = roles(*service.READERS, of=Audience.ADMIN)
+ANALYSTS = roles(*service.READERS, Role.COUNTY_REVIEWER, of=Audience.ADMIN)
 
 TITLES: dict[str, tuple[str, OutKind]] = {
     "east_province": ("东部省份代码", "text"),
@@ -117,7 +117,7 @@ def read_procurement(session: Session, actor: Actor, query: AskedAsOf) -> Answer
 
     The figures hold for the fact number `as_of`: asked with it again, the answer is the same whatever was recorded
     since. The sum of the rows is the total; `unknown` and `other` are rows like any other. Members with regions see
-    what concerns their provinces.
+    what these pay for or grow, county reviewers what their counties grow.
     """
     return told(answer(session, actor, query))
 

@@ -15,7 +15,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from shop.facts.models import Measure
-from shop.regions.models import Bucket, Division, Pairing
+from shop.regions.models import Bucket, Division, Pairing, prefecture_of, province_of
 from shop.reporting.models import PROCUREMENT
 
 SUMS = ("goods_fen", "freight_fen", "amount_fen", "packs", "grams", "facts")
@@ -33,9 +33,10 @@ DIMENSIONS = {  # each with what it is in the rollup and in a fact
 
 @dataclass(frozen=True)
 class Reader:
-    """Whose facts are read: all, those of the provinces of `regions`, or one buyer's or cooperative's own."""
+    """Whose facts are read: all, those `regions` pay for or grow, what `counties` grow, or one party's own."""
 
     regions: tuple[str, ...] = ()
+    counties: tuple[str, ...] = ()
     buyer_id: UUID | None = None
     cooperative_id: UUID | None = None
 
@@ -46,11 +47,15 @@ class Reader:
             return ["buyer", self.buyer_id.hex]
         if self.cooperative_id:
             return ["cooperative", self.cooperative_id.hex]
+        if self.counties:
+            return ["counties", *sorted(self.counties)]
         return ["provinces", *sorted(self.regions)]
 
     @property
     def reads_rollup(self) -> bool:
-        return self.buyer_id is None and self.cooperative_id is None
+        """Whether the rollup, which knows provinces but nothing smaller and no party, can tell what is theirs."""
+        owned = self.buyer_id or self.cooperative_id or self.counties
+        return not owned and all(region == province_of(region) for region in self.regions)
 
 
 @dataclass(frozen=True)
@@ -103,10 +108,24 @@ def filters(question: Question, reader: Reader) -> tuple[list[str], dict[str, An
         if owner:
             conditions.append(f"{name} = :{name}")
             values[name] = owner
-    if reader.regions:
+    if reader.counties:
+        conditions.append(inside(values, ("origin_code",), reader.counties))
+    elif reader.regions and reader.reads_rollup:
         conditions.append("(east_province = ANY(:regions) OR west_province = ANY(:regions))")
         values["regions"] = list(reader.regions)
+    elif reader.regions:
+        conditions.append(inside(values, ("funding_code", "origin_code"), reader.regions))
     return conditions, values
+
+
+def inside(values: dict[str, Any], columns: Sequence[str], divisions: Sequence[str]) -> str:
+    """That one of the columns lies in one of the divisions, as ranges of codes that an index can follow."""
+    ranges = []
+    for place, code in enumerate(divisions):
+        within = code[:2] if code == province_of(code) else code[:4] if code == prefecture_of(code) else code
+        values[f"low{place}"], values[f"high{place}"] = within.ljust(6, "0"), within.ljust(6, "9")
+        ranges += [f"{column} BETWEEN :low{place} AND :high{place}" for column in columns]
+    return f"({' OR '.join(ranges)})"
 
 
 def grain_of(question: Question) -> int:

@@ -77,6 +77,8 @@ def reader_of(actor: Actor) -> Reader:
             return Reader(cooperative_id=actor.organisation_id)
         case Audience.ADMIN if actor.has(*READERS):
             return Reader(regions=actor.regions)
+        case Audience.ADMIN if actor.has(Role.COUNTY_REVIEWER) and actor.regions:
+            return Reader(counties=actor.regions)
     raise Forbidden
 
 

@@ -50,6 +50,16 @@ def test_nothing_to_record_records_nothing(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
+    "change", ["UPDATE fact SET amount_fen = 0", "UPDATE fact SET posted_no = 5, packs = 9", "DELETE FROM fact"]
+)
+def test_a_fact_that_has_no_number_yet_may_get_one_and_nothing_else(session: Session, change: str) -> None:
+    a_fact(session)
+    session.flush()
+    with pytest.raises(DBAPIError), session.begin_nested():
+        session.execute(text(change))
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "UPDATE fact SET amount_fen = 0",
