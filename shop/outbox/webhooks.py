@@ -36,6 +36,7 @@ PUBLISHED = (
     "charge.requested",
     "charge.succeeded",
     "order.placed",
+    "refund.failed",
     "refund.requested",
     "refund.succeeded",
     "shipment.delivered",
@@ -48,6 +49,7 @@ PUBLISHED = (
     "supplier_order.packed",
     "supplier_order.settled",
     "supplier_order.shipped",
+    "supply.offered",
     "webhook_endpoint.disabled",
 )
 """The kinds of events that organisations may see, and so may choose."""
