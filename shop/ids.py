@@ -1,6 +1,7 @@
 """Identities: UUIDv7 inside, an opaque prefixed word (`ord_0198…`) outside."""
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,11 +11,21 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
+_ticking = threading.Lock()
+_last = 0
+os.register_at_fork(before=_ticking.acquire, after_in_parent=_ticking.release, after_in_child=_ticking.release)
+
+
 def new_id() -> UUID:
-    """A new UUIDv7 (RFC 9562): milliseconds first, so that new rows stand together in an index, then 74 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
+    """A new UUIDv7: ids of one process rise in the order in which they were asked for, and no two are alike.
+
+    RFC 9562, method 3: milliseconds, then 12 bits of their fractions, then 62 random bits. A clock that stands still or
+    goes back does not: the tick after the last one is taken.
+    """
+    global _last
+    with _ticking:
+        _last = tick = max(_last + 1, (time.time_ns() << 12) // 1_000_000)
+    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0x2 << 62 | int.from_bytes(os.urandom(8)) >> 2
     return UUID(int=value)
 
 
