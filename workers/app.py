@@ -1,57 +1,22 @@
-"""Celery's application. The queue of record is PostgreSQL; a message is only the ring of a bell and may be lost.
+"""The Celery application of the workers."""
 
-Settings follow what was measured: late acknowledgement with rejection on a lost worker, one message at a time, a
-visibility timeout above the hard time limit, and a restore sweep every second instead of every hundred.
-"""
-
+import gc
 from typing import Any
 
-from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init
 
-from config.settings import settings
 from shop.db import forget_connections
 from shop.logs import set_up_logs
+from workers.broker import application
 
-TIME_LIMIT = 600
+celery = application("workers", "workers.deliveries", "workers.schedule")
 
-celery = Celery("workers", broker=settings().broker_url, include=["workers.deliveries", "workers.schedule"])
-is_redis = settings().broker_url.startswith("redis")
-transport: dict[str, Any] = {"confirm_publish": True}
-if is_redis:
-    transport = {
-        "visibility_timeout": TIME_LIMIT + 300,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,
-        "socket_timeout": 30,
-        "socket_connect_timeout": 2,
-        "socket_keepalive": not settings().broker_url.startswith("redis+socket"),
-        "health_check_interval": 25,
-    }
-celery.conf.update(
-    task_acks_late=True,
-    task_reject_on_worker_lost=True,
-    worker_prefetch_multiplier=1,
-    task_ignore_result=True,
-    result_backend=None,
-    task_serializer="json",
-    accept_content=["json"],
-    task_time_limit=TIME_LIMIT,
-    task_soft_time_limit=TIME_LIMIT - 60,
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    worker_cancel_long_running_tasks_on_connection_loss=True,
-    worker_soft_shutdown_timeout=30,
-    worker_hijack_root_logger=False,
-    worker_send_task_events=False,
-    broker_transport_options=transport,
-    task_default_queue="work",
-    task_default_queue_type="classic" if is_redis else "quorum",
-    task_routes={"workers.sweep": {"queue": "sweeps"}, "workers.deliver": {"queue": "work"}},
-    task_publish_retry=False,
-    enable_utc=True,
-    timezone="UTC",
-)
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def share_what_is_loaded(**_: Any) -> None:
+    """Keep the collector's marks out of what is loaded, so that the forked processes go on sharing it."""
+    gc.collect()
+    gc.freeze()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

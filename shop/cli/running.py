@@ -109,7 +109,6 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
     stripe = free_port()
     os.environ["SHOP_STRIPE_API"] = f"http://127.0.0.1:{stripe}"
     python = sys.executable
-    celery = [python, "-m", "celery", "-A", "workers.app:celery"]
     return [
         Program(
             "stripe",
@@ -119,15 +118,8 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
         ),
         Program("web", web_argv(host, port)),
         Program("relay", [python, "-m", "workers.relay"]),
-        Program(
-            "worker",
-            [*celery, "worker", "--concurrency", "2", "--queues", "work,sweeps", "--loglevel", "WARNING",
-             "--without-gossip", "--without-mingle", "--hostname", "worker@shop"],
-            grace=40,
-        ),
-        Program(
-            "beat", [*celery, "beat", "--loglevel", "WARNING", "--schedule", str(var / "beat.db"), "--pidfile", ""]
-        ),
+        Program("worker", worker_argv(), grace=40),
+        Program("beat", beat_argv(var)),
     ]  # fmt: skip
 
 
@@ -137,6 +129,23 @@ def web_argv(host: str, port: int) -> list[str]:
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
         "--workers", str(WEB_WORKERS), "--blocking-threads", os.environ.get("SHOP_WEB_THREADS", "4"),
         "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "--factory", "shop.app:create_app",
+    ]  # fmt: skip
+
+
+def worker_argv() -> list[str]:
+    """The command of the workers of one machine."""
+    return [
+        sys.executable, "-m", "celery", "-A", "workers.app:celery", "worker", "--concurrency", "2",
+        "--queues", "work,sweeps", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
+        "--hostname", "worker@shop",
+    ]  # fmt: skip
+
+
+def beat_argv(folder: Path) -> list[str]:
+    """The command of beat, which notes in a folder when it last rang."""
+    return [
+        sys.executable, "-m", "celery", "-A", "workers.beat:celery", "beat", "--loglevel", "WARNING",
+        "--schedule", str(folder / "beat.db"), "--pidfile", "",
     ]  # fmt: skip
 
 

@@ -4,8 +4,10 @@ import importlib.resources
 import struct
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typst
+if TYPE_CHECKING:
+    import typst
 
 FAMILY = "Noto Sans CJK SC"
 
@@ -16,8 +18,10 @@ def font_file() -> Path:
 
 
 @cache
-def fonts() -> typst.Fonts:
+def fonts() -> "typst.Fonts":
     """The one collection, read once; no font of the system takes part, so a document looks the same everywhere."""
+    import typst  # not before a document is made: it costs every process 7 MB
+
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[font_file().parent])
 
 

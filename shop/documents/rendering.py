@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import typst
-
 from shop.clock import BEIJING
 from shop.documents.fonts import FAMILY, fonts, uncovered
 
@@ -38,6 +36,8 @@ def render(template: Template | str, data: Mapping[str, Any], *, at: datetime) -
     and is never read as markup. Amounts come as text that is ready to print. A character that the font cannot draw is
     shown as its code, `[U+1F34E]`.
     """
+    import typst  # not before a document is made: it costs every process 7 MB
+
     folder = Path(str(importlib.resources.files("shop.documents"))) / "templates"
     shown = {**_shown(data), "printed_at": at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M")}
     inputs = {"data": json.dumps(shown, ensure_ascii=False), "font": FAMILY}

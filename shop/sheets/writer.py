@@ -7,8 +7,6 @@ from datetime import date, datetime
 from itertools import islice
 from typing import IO, Any, Literal
 
-import xlsxwriter
-
 from shop.clock import BEIJING
 from shop.sheets.text import SheetError, quoted
 
@@ -62,6 +60,8 @@ def xlsx_into(
     Text is always stored as text; what looks like a formula is marked as quoted, as Excel itself does it, so it shows
     as written and stays text when edited. Money beyond 15 digits is written as text, since a sheet would round it.
     """
+    import xlsxwriter  # not before a sheet is made: it costs every process 11 MB
+
     book = xlsxwriter.Workbook(target, {"constant_memory": True, "default_date_format": "yyyy-mm-dd"})
     try:
         head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True})

@@ -37,7 +37,14 @@ def only_of_the_tools() -> set[str]:
 
 PROGRAMS = {
     "the web": ("shop.app", "granian.cli"),
-    "the workers": ("workers.app", "workers.deliveries", "workers.relay", "workers.schedule", "celery.bin.celery"),
+    "the workers": (
+        "workers.app",
+        "workers.deliveries",
+        "workers.relay",
+        "workers.schedule",
+        "workers.beat",
+        "celery.bin.celery",
+    ),
     "Redis as broker": ("kombu.transport.redis", "redis"),
     "RabbitMQ as broker": ("kombu.transport.pyamqp",),
     "the command line": ("shop.cli", "shop.cli.running", "shop.demo.player", "config.engine", "migrations.manage"),

@@ -54,9 +54,8 @@ class Served:
         self.has_own_broker = not own_broker
 
     def argv(self, name: str) -> list[str]:
-        from shop.cli.running import web_argv
+        from shop.cli.running import beat_argv, web_argv, worker_argv
 
-        celery = [sys.executable, "-m", "celery", "-A", "workers.app:celery"]
         stripe_port = self.environment["SHOP_STRIPE_API"].rpartition(":")[2]
         match name:
             case "broker":
@@ -96,20 +95,9 @@ class Served:
             case "relay":
                 return [sys.executable, "-m", "workers.relay"]
             case "worker":
-                return [
-                    *celery,
-                    "worker",
-                    "-c",
-                    "2",
-                    "-Q",
-                    "work,sweeps",
-                    "-l",
-                    "WARNING",
-                    "--without-gossip",
-                    "--without-mingle",
-                ]
+                return worker_argv()
             case _:
-                return [*celery, "beat", "-l", "WARNING", "-s", str(self.folder / "beat.db"), "--pidfile", ""]
+                return beat_argv(self.folder)
 
     def start(self, *names: str) -> None:
         for name in names:

@@ -1,0 +1,17 @@
+"""What runs by the clock: the name of a function in `workers.sweeps` → every how many seconds it is rung for.
+
+Each may run twice or late without harm: beat only rings; what is due is asked of the database by business time,
+open-ended, so a sweep that was missed for an hour does an hour's work at the next ring.
+"""
+
+EVERY: dict[str, float] = {
+    "roll_up": 2.0,
+    "cancel_unpaid": 2.0,
+    "move_shipments": 1.0,
+    "close_supply_windows": 5.0,
+    "rewrite_lapsed": 60.0,
+    "ask_stripe": 10.0,
+    "forget_old": 3600.0,
+    "drop_files": 3600.0,
+    "check": 300.0,
+}
