@@ -93,6 +93,35 @@ class Certificate(Model):
     expires_on: Mapped[date]
 
 
+class ReferencePrice(Model):
+    """What a market quoted for a good in a month: lowest, mean, highest, in fen for a tonne or a thousand pieces.
+
+    A tonne, because markets quote a jin to a thousandth of a yuan, which is a whole number of fen there.
+    """
+
+    __tablename__ = "reference_price"
+    __table_args__ = (
+        CheckConstraint("per IN ('tonne', 'thousand_pieces')", name="per"),
+        CheckConstraint("0 < low_fen AND low_fen <= mean_fen AND mean_fen <= high_fen", name="prices"),
+        CheckConstraint("quotes > 0", name="quotes"),
+        UniqueConstraint("market", "kind", "name", "grade", "month"),
+        Index("ix_reference_price_name", "name", "month"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    market: Mapped[str]
+    place_code: Mapped[str]
+    kind: Mapped[str]
+    name: Mapped[str]
+    grade: Mapped[str]
+    month: Mapped[date]
+    per: Mapped[str]
+    low_fen: Mapped[int]
+    mean_fen: Mapped[int]
+    high_fen: Mapped[int]
+    quotes: Mapped[int]
+
+
 class Listing(Model):
     """A product as it is sold: one pack, its tiers `[[from packs, fen per pack], …]`, and what may be ordered of it.
 

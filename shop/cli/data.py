@@ -2,11 +2,16 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import click
 
 from config.settings import settings
 from shop.db import in_unit_of_work
+from shop.errors import Invalid
+
+KINDS = ("divisions", "eligibility", "pairings", "reference-prices", "hubs", "lanes")
+SHOWN_FAULTS = 20
 
 
 @click.group()
@@ -89,15 +94,37 @@ def restore(file: Path, yes: bool) -> None:
 
 
 @click.command("import")
-@click.argument("kind", type=click.Choice(["divisions", "eligibility", "pairings", "hubs", "lanes"]))
+@click.argument("kind", type=click.Choice(KINDS))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--members",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="For pairings: the member counties of shared ones.",
 )
-def import_(kind: str, file: Path, members: Path | None) -> None:
-    """Load a file of reference data; the same file again changes nothing."""
+@click.option("--market", default="北京新发地", show_default=True, help="For reference prices: whose they are.")
+@click.option("--place", default="110000", show_default=True, help="For reference prices: the market's division.")
+@click.option("--valid-rows", is_flag=True, help="For reference prices: leave bad rows out instead of refusing all.")
+def import_(kind: str, file: Path, members: Path | None, market: str, place: str, valid_rows: bool) -> None:
+    """Load a file of reference data; the same file again changes nothing, bad rows are named."""
     from shop.cli import reference
 
-    click.echo(in_unit_of_work(lambda session: reference.load_file(session, kind, file, members)))
+    try:
+        if kind == "reference-prices":
+            done, faults = in_unit_of_work(
+                lambda session: reference.load_prices(session, file, market, place, valid_rows)
+            )
+        else:
+            done, faults = in_unit_of_work(lambda session: reference.load_file(session, kind, file, members)), []
+    except Invalid as wrong:
+        name_faults(wrong.errors)
+        raise click.ClickException("Nothing was loaded.") from wrong
+    name_faults(faults)
+    click.echo(done)
+
+
+def name_faults(faults: list[dict[str, Any]]) -> None:
+    """Say what is wrong with which rows, the first of them in full."""
+    for fault in faults[:SHOWN_FAULTS]:
+        click.echo(fault["detail"], err=True)
+    if len(faults) > SHOWN_FAULTS:
+        click.echo(f"… and {len(faults) - SHOWN_FAULTS} more faults", err=True)

@@ -4,10 +4,12 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Organisation
+from shop.catalogue import references
 from shop.db import in_unit_of_work
 from shop.factfile import rows
 from shop.freight import service as freight
@@ -49,18 +51,28 @@ def load_platform(session: Session) -> str:
     return "added"
 
 
+def load_prices(
+    session: Session, file: Path, market: str, place: str, only_valid: bool
+) -> tuple[str, list[dict[str, Any]]]:
+    """Load the reference prices of a file; gives what was done and the faults of the rows that were left out."""
+    done, left_out = references.load_reference_prices(
+        session, rows_of(file), market=market, place_code=place, only_valid=only_valid
+    )
+    return str(done), left_out
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
 def load_file(session: Session, kind: str, file: Path, members: Path | None) -> str:
     """Load one file that the caller has."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    rows = rows_of(file)
     if kind == "divisions":
         return str(importing.load_divisions(session, rows))
     if kind == "eligibility":
         return str(importing.load_eligibility(session, rows))
     if kind in ("hubs", "lanes"):
         return f"{(freight.load_hubs if kind == 'hubs' else freight.load_lanes)(session, rows)} added"
-    listed: list[dict[str, str]] = []
-    if members:
-        with members.open(encoding="utf-8-sig", newline="") as opened:
-            listed = list(csv.DictReader(opened))
-    return str(importing.load_pairings(session, rows, listed))
+    return str(importing.load_pairings(session, rows, rows_of(members) if members else []))

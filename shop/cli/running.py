@@ -50,6 +50,8 @@ def up(no_demo: bool, once: bool) -> None:
             serve(supervisor, var, host, port, url, no_demo, once)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        say("Stopped; the data stays, and the next start goes on with it.")
 
 
 def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_demo: bool, once: bool) -> None:
