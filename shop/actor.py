@@ -29,16 +29,22 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ANALYST = "analyst"
     AUDITOR = "auditor"
+    HELPER = "helper"
 
 
 BUYER_ROLES = frozenset({Role.REQUESTER, Role.APPROVER, Role.FINANCE, Role.RECEIVER, Role.MANAGER})
-COOPERATIVE_ROLES = frozenset({Role.LISTER, Role.SHIPPER, Role.SELLER_FINANCE})
-ADMIN_ROLES = frozenset({Role.COUNTY_REVIEWER, Role.OPERATOR, Role.ANALYST, Role.AUDITOR})
+COOPERATIVE_ROLES = frozenset({Role.LISTER, Role.SHIPPER, Role.SELLER_FINANCE, Role.MANAGER})
+ADMIN_ROLES = frozenset({Role.COUNTY_REVIEWER, Role.OPERATOR, Role.ANALYST, Role.AUDITOR, Role.HELPER})
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One person acting for one organisation. `regions` are the division codes an analyst or reviewer may look into."""
+    """One person acting for one organisation.
+
+    `regions` are the division codes an analyst or reviewer may look into. `scopes`, when a machine's token names any,
+    are all it may ask for. `mandate_id` and `home_id`, when a helper acts for a cooperative, are the mandate and the
+    helper's own organisation.
+    """
 
     user_id: UUID
     membership_id: UUID
@@ -47,6 +53,10 @@ class Actor:
     roles: frozenset[Role]
     order_limit_fen: int | None = None
     regions: tuple[str, ...] = field(default=())
+    scopes: frozenset[str] | None = None
+    mandate_id: UUID | None = None
+    home_id: UUID | None = None
+    token_id: UUID | None = None
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)

@@ -6,9 +6,9 @@ from flask import Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.accounts import service
 from shop.accounts.models import Address, BudgetUnit, Organisation
 from shop.accounts.schemas import AddressOut, BudgetUnitOut, LogIn, MeOut, OrganisationOut, TokenOut
+from shop.accounts.service import logging_in
 from shop.actor import Actor
 from shop.errors import TooMany
 from shop.http.problems import from_refusal
@@ -26,24 +26,24 @@ def bearer() -> str | None:
 def actor_of_request(session: Session) -> tuple[Actor, datetime] | None:
     """What `shop.app` hands to the HTTP edge: the Actor behind the request's credential."""
     token = bearer()
-    return service.authenticate(session, token) if token else None
+    return logging_in.authenticate(session, token) if token else None
 
 
-@routes.post("/auth/token", allow=PUBLIC, answers={200: TokenOut}, refusals=(service.WrongCredentials, TooMany))
+@routes.post("/auth/token", allow=PUBLIC, answers={200: TokenOut}, refusals=(logging_in.WrongCredentials, TooMany))
 def log_in(session: Session, body: LogIn) -> TokenOut | Response:
     """Exchange an e-mail and a password for a token of 12 hours."""
-    user_id = service.check_password(session, email=body.email, password=body.password)
+    user_id = logging_in.check_password(session, email=body.email, password=body.password)
     if user_id is None:
         # Answered, not raised: the recorded failure must be kept.
-        return from_refusal(service.WrongCredentials())
-    token, expires_at = service.issue_token(session, user_id=user_id)
+        return from_refusal(logging_in.WrongCredentials())
+    token, expires_at = logging_in.issue_token(session, user_id=user_id)
     return TokenOut(token=token, expires_at=expires_at.isoformat())
 
 
 @routes.post("/auth/logout", allow=ANY_MEMBER, answers={204: None})
 def log_out(session: Session) -> None:
     """End the token of this request."""
-    service.log_out(session, bearer() or "")
+    logging_in.log_out(session, bearer() or "")
 
 
 @routes.get("/me", allow=ANY_MEMBER, answers={200: MeOut})

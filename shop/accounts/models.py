@@ -113,15 +113,23 @@ class Membership(Model):
 
 
 class ApiToken(Model):
-    """An opaque token; only its SHA-256 is kept."""
+    """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`."""
 
     __tablename__ = "api_token"
+    __table_args__ = (
+        CheckConstraint("kind IN ('session', 'machine')", name="kind"),
+        CheckConstraint("(kind = 'machine') = (scopes IS NOT NULL)", name="scopes"),
+    )
 
     id: Mapped[UUID] = id_column()
+    kind: Mapped[str] = mapped_column(default="session", server_default="session")
+    name: Mapped[str] = mapped_column(default="", server_default="")
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     membership_id: Mapped[UUID] = mapped_column(ForeignKey("membership.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 

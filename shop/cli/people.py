@@ -5,8 +5,8 @@ import secrets
 import click
 from sqlalchemy.orm import Session
 
-from shop.accounts import service as accounts
 from shop.accounts.models import Organisation
+from shop.accounts.service import registering
 from shop.actor import Role
 from shop.db import in_unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -36,7 +36,7 @@ def add_admin(email: str, name: str, roles: tuple[str, ...]) -> None:
         platform = session.get(Organisation, PLATFORM_ID)
         if platform is None:
             raise click.ClickException("The reference data is not loaded: run `shop db migrate` first.")
-        accounts.register_user(
+        registering.register_user(
             session,
             organisation=platform,
             email=email,

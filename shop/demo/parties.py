@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.accounts import service as accounts
 from shop.accounts.models import Kind, Organisation, User
+from shop.accounts.service import logging_in, registering
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
@@ -48,15 +48,15 @@ def register_all(session: Session, password: str) -> None:
     if session.scalars(select(User.id).where(User.email == ADMINS[0][1])).first():
         return
     now = business_now(session)
-    hashed = accounts.hasher().hash(password)
+    hashed = logging_in.hasher().hash(password)
     platform = session.get_one(Organisation, PLATFORM_ID)
     for role, email, roles in ADMINS:
-        accounts.register_user(
+        registering.register_user(
             session, organisation=platform, email=email, name=f"（演示）{role}", password_hash=hashed, roles=list(roles)
         )
     for row in rows("shop.demo", "cooperatives.csv"):
         made = register_one(session, row, row["county_code"], None, now)
-        accounts.register_user(
+        registering.register_user(
             session,
             organisation=made,
             email=email_of(row),
@@ -83,7 +83,7 @@ def register_all(session: Session, password: str) -> None:
 def register_one(
     session: Session, row: dict[str, str], division: str, parent: UUID | None, now: datetime
 ) -> Organisation:
-    return accounts.register(
+    return registering.register(
         session,
         kind=Kind(row["kind"]),
         name=row["name"],
@@ -97,7 +97,7 @@ def register_one(
 
 
 def equip_buyer(session: Session, made: Organisation, row: dict[str, str], hashed: str) -> None:
-    accounts.register_user(
+    registering.register_user(
         session,
         organisation=made,
         email=email_of(row),
@@ -106,14 +106,14 @@ def equip_buyer(session: Session, made: Organisation, row: dict[str, str], hashe
         roles=sorted(BUYER_ROLES),
         order_limit_fen=ORDER_LIMIT_FEN,
     )
-    accounts.add_budget_unit(
+    registering.add_budget_unit(
         session,
         organisation_id=made.id,
         name=row["name"],
         finance_level=row["finance_level"],
         funding_code=row["funding_code"],
     )
-    accounts.add_address(
+    registering.add_address(
         session,
         organisation_id=made.id,
         division_code=row["division_code"],

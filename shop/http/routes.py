@@ -135,6 +135,11 @@ class Operation:
     def status(self) -> int:
         return min(self.answers)
 
+    @property
+    def scope(self) -> str:
+        """What a machine's token must name to call this: the part of the shop, and whether it reads or writes."""
+        return f"{self.tag.lower().replace(' ', '_')}:{'read' if self.method == 'GET' else 'write'}"
+
 
 class Routes:
     """The routes of one room under one prefix."""
@@ -243,6 +248,8 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             if key is None and operation.key == REQUIRED:
                 raise idempotency.KeyMissing(pointer=idempotency.HEADER)
             operation.policy.check(actor)
+            if actor.scopes is not None and operation.scope not in actor.scopes:
+                raise ScopeMissing(wanted=operation.scope)
         given = inputs(path, data)
         if "session" in operation.wants:
             given["session"] = session
@@ -291,6 +298,13 @@ def read_body(model: type[BaseModel], data: bytes) -> BaseModel:
         return model.model_validate(parse_object(data))
     except ValidationError as error:
         raise from_validation(error, "body") from error
+
+
+class ScopeMissing(Forbidden):
+    """The token is a machine's and does not name this scope; `wanted` says which."""
+
+    code, status = "scope_missing", 403
+    title, title_zh = "This token does not hold the scope for that.", "该令牌没有此项权限范围。"
 
 
 class UnsupportedMedia(Refusal):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.orm import Session
 
-from shop.accounts import service
 from shop.accounts.models import Kind, Organisation
+from shop.accounts.service import logging_in, registering
 from shop.actor import SYSTEM, Audience, Role
 from shop.errors import Invalid, TooMany
 
@@ -15,7 +15,7 @@ NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 @pytest.fixture
 def school(session: Session) -> Organisation:
-    return service.register(
+    return registering.register(
         session,
         kind=Kind.BUDGET_UNIT,
         name="演示中学",
@@ -30,7 +30,7 @@ def school(session: Session) -> Organisation:
 
 @pytest.fixture
 def clerk(session: Session, school: Organisation) -> str:
-    service.register_user(
+    registering.register_user(
         session,
         organisation=school,
         email="Clerk@example.com",
@@ -45,33 +45,33 @@ def clerk(session: Session, school: Organisation) -> str:
 def test_the_right_password_gives_a_token_that_names_its_actor(
     session: Session, school: Organisation, clerk: str
 ) -> None:
-    user_id = service.check_password(session, email=clerk, password="correct horse")
+    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
     assert user_id is not None
-    token, _ = service.issue_token(session, user_id=user_id)
-    found = service.authenticate(session, token)
+    token, _ = logging_in.issue_token(session, user_id=user_id)
+    found = logging_in.authenticate(session, token)
     assert found is not None
     actor, _ = found
     assert (actor.organisation_id, actor.audience, actor.roles) == (school.id, Audience.BUYER, {Role.REQUESTER})
 
 
 def test_a_token_that_was_logged_out_is_nobody(session: Session, clerk: str) -> None:
-    user_id = service.check_password(session, email=clerk, password="correct horse")
+    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
     assert user_id is not None
-    token, _ = service.issue_token(session, user_id=user_id)
-    service.log_out(session, token)
-    assert service.authenticate(session, token) is None
+    token, _ = logging_in.issue_token(session, user_id=user_id)
+    logging_in.log_out(session, token)
+    assert logging_in.authenticate(session, token) is None
 
 
 def test_after_five_wrong_guesses_even_the_right_password_waits(session: Session, clerk: str) -> None:
-    for _ in range(service.GUESSES_A_MINUTE):
-        assert service.check_password(session, email=clerk, password="guess") is None
+    for _ in range(logging_in.GUESSES_A_MINUTE):
+        assert logging_in.check_password(session, email=clerk, password="guess") is None
     with pytest.raises(TooMany):
-        service.check_password(session, email=clerk, password="correct horse")
+        logging_in.check_password(session, email=clerk, password="correct horse")
 
 
 def test_one_code_belongs_to_one_organisation(session: Session, school: Organisation) -> None:
     with pytest.raises(Invalid) as refused:
-        service.register(
+        registering.register(
             session,
             kind=Kind.ENTERPRISE,
             name="另一家",
@@ -87,6 +87,6 @@ def test_one_code_belongs_to_one_organisation(session: Session, school: Organisa
 
 def test_a_buyer_gets_no_role_of_a_cooperative(session: Session, school: Organisation) -> None:
     with pytest.raises(Invalid):
-        service.register_user(
+        registering.register_user(
             session, organisation=school, email="x@example.com", name="李", password="p", roles=[Role.LISTER]
         )

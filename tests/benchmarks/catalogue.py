@@ -215,8 +215,8 @@ def pages_from(rank: int) -> list[str]:
 
 def a_price_change_is_seen(port: int, shelf: Shelf) -> None:
     """Change a price through HTTP and demand it in the next answer of every process."""
-    from shop.accounts import service as accounts
     from shop.accounts.models import Organisation
+    from shop.accounts.service import logging_in
     from shop.catalogue.models import Listing
     from shop.db import unit_of_work
     from tests import builders as a
@@ -224,7 +224,7 @@ def a_price_change_is_seen(port: int, shelf: Shelf) -> None:
     with unit_of_work() as session:
         listing = session.get_one(Listing, shelf.ids[5])
         actor = a.a_member(session, session.get_one(Organisation, listing.cooperative_id))
-        token, _ = accounts.issue_token(session, user_id=actor.user_id)
+        token, _ = logging_in.issue_token(session, user_id=actor.user_id)
         category, revision = listing.category, listing.revision
     path = f"/v1/public/listings?category={category}&sort=price"
     for round_no in range(5):

@@ -88,8 +88,8 @@ END;
 
 def prepare() -> dict[str, object]:
     """A buyer with a token, a lane, sixty listings of sixty cooperatives with plenty of supply; and pgbench's tables."""
-    from shop.accounts import service as accounts
     from shop.accounts.models import Kind
+    from shop.accounts.service import logging_in
     from shop.clock import business_now
     from shop.db import make_engine, unit_of_work
     from shop.ledger.models import CreditLimit
@@ -113,7 +113,7 @@ def prepare() -> dict[str, object]:
             actor = builders.a_member(session, buyer, order_limit_fen=10**12)
             session.add(CreditLimit(organisation_id=buyer.id, limit_fen=10**15))
             unit, address = builders.a_budget_unit(session, buyer), builders.an_address(session, buyer)
-            token, _ = accounts.issue_token(session, user_id=actor.user_id)
+            token, _ = logging_in.issue_token(session, user_id=actor.user_id)
             buyers.append({"token": token, "unit": f"unit_{unit.id.hex}", "address": f"addr_{address.id.hex}",
                            "ids": (buyer.id, unit.id, address.id)})  # fmt: skip
     from config.settings import settings

@@ -68,8 +68,8 @@ def seed(connection: Connection, first: int, last: int) -> None:
 
 def an_analyst() -> str:
     """The token of somebody who may read every report."""
-    from shop.accounts import service as accounts
     from shop.accounts.models import Kind
+    from shop.accounts.service import logging_in
     from shop.actor import Role
     from shop.db import unit_of_work
     from tests import builders
@@ -77,7 +77,7 @@ def an_analyst() -> str:
     with unit_of_work() as session:
         platform = builders.an_organisation(session, Kind.PLATFORM, uscc=None)
         actor = builders.a_member(session, platform, roles={Role.ANALYST})
-        return accounts.issue_token(session, user_id=actor.user_id)[0]
+        return logging_in.issue_token(session, user_id=actor.user_id)[0]
 
 
 def run() -> list[str]:

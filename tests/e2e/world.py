@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from shop.accounts import service as accounts
 from shop.accounts.models import Kind, Organisation
+from shop.accounts.service import logging_in
 from shop.clock import business_now
 from shop.db import unit_of_work
 from shop.demo.client import Client
@@ -55,7 +55,7 @@ class World:
                 ledger.set_credit_limit(session, buyer.id, 10**12)
                 people[f"buyer{place}"] = a.a_member(session, buyer)
             for name, actor in people.items():
-                tokens[name], _ = accounts.issue_token(session, user_id=actor.user_id)
+                tokens[name], _ = logging_in.issue_token(session, user_id=actor.user_id)
         pool = anyone._pool
         self.people = {name: Client(pool, token) for name, token in tokens.items()}
         self.admin = self.people["admin"]

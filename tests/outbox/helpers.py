@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask.testing import FlaskClient
 
-from shop.accounts import service as accounts
+from shop.accounts.service import logging_in
 from shop.actor import Actor
 from shop.app import create_app
 from shop.db import in_unit_of_work, unit_of_work
@@ -37,7 +37,7 @@ def work(*consumers: str) -> list[str]:
 def client_of(actor: Actor) -> FlaskClient:
     """A client whose every request carries a token of this person."""
     with unit_of_work() as session:
-        token, _ = accounts.issue_token(session, user_id=actor.user_id)
+        token, _ = logging_in.issue_token(session, user_id=actor.user_id)
     client = create_app().test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     return client

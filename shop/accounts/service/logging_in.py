@@ -11,26 +11,13 @@ from argon2.exceptions import Argon2Error
 from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import (
-    AUDIENCE,
-    Address,
-    ApiToken,
-    BudgetUnit,
-    Kind,
-    LoginFailure,
-    Membership,
-    Organisation,
-    User,
-)
-from shop.accounts.uscc import is_valid
-from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
-from shop.audit import service as audit_service
-from shop.errors import Invalid, TooMany, Unauthenticated
+from shop.accounts.models import AUDIENCE, ApiToken, Kind, LoginFailure, Membership, User
+from shop.actor import Actor, Role
+from shop.errors import TooMany, Unauthenticated
 from shop.ids import new_id
 
 TOKEN_LIFE = timedelta(hours=12)
 GUESSES_A_MINUTE, GUESSES_AN_HOUR = 5, 20
-ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 
 
 class WrongCredentials(Unauthenticated):
@@ -120,10 +107,14 @@ def log_out(session: Session, token: str) -> None:
     )
 
 
+USE_NOTED_EVERY = timedelta(minutes=10)
+"""A token's last use is written at most so often, so that reading does not become writing."""
+
 FIND_ACTOR = text(
     """
-    SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions,
-           clock_timestamp() + (SELECT offset_us FROM business_clock) * interval '1 microsecond'
+    SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions, t.scopes, t.id,
+           clock_timestamp() + (SELECT offset_us FROM business_clock) * interval '1 microsecond',
+           t.last_used_at IS NULL OR t.last_used_at < clock_timestamp() - CAST(:every AS interval)
     FROM api_token t
     JOIN membership m ON m.id = t.membership_id
     JOIN person u ON u.id = m.user_id
@@ -139,103 +130,19 @@ def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
 
     Roles are read afresh each time: a role taken away is gone at the next request.
     """
-    row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token)}).first()
+    row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token), "every": USE_NOTED_EVERY}).first()
     if row is None:
         return None
-    user_id, membership_id, organisation_id, kind, roles, limit, regions, now = row
+    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, unnoted = row
+    if unnoted:
+        session.execute(
+            update(ApiToken)
+            .where(ApiToken.id == token_id)
+            .values(last_used_at=func.clock_timestamp())
+            .execution_options(synchronize_session=False)
+        )
     actor = Actor(
         user_id, membership_id, organisation_id, AUDIENCE[Kind(kind)], frozenset(Role(r) for r in roles), limit,
-        tuple(regions),
+        tuple(regions), None if scopes is None else frozenset(scopes), token_id=token_id,
     )  # fmt: skip
     return actor, now
-
-
-def register(
-    session: Session,
-    *,
-    kind: Kind,
-    name: str,
-    name_en: str,
-    division_code: str,
-    uscc: str | None,
-    parent_id: UUID | None,
-    by: Actor,
-    now: datetime,
-) -> Organisation:
-    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has)."""
-    if uscc is not None:
-        if not is_valid(uscc):
-            raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
-        if session.scalars(select(Organisation.id).where(Organisation.uscc == uscc)).first():
-            raise Invalid("Another organisation has this code.", pointer="/uscc")
-    elif parent_id is None and AUDIENCE[kind] is not Audience.ADMIN:
-        raise Invalid("An organisation without a code hangs below one that has it.", pointer="/uscc")
-    organisation = Organisation(
-        kind=kind,
-        name=name,
-        name_en=name_en,
-        uscc=uscc,
-        parent_id=parent_id,
-        division_code=division_code,
-        created_at=now,
-    )
-    session.add(organisation)
-    session.flush()
-    audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
-    return organisation
-
-
-def register_user(
-    session: Session,
-    *,
-    organisation: Organisation,
-    email: str,
-    name: str,
-    roles: list[Role],
-    password: str | None = None,
-    password_hash: str | None = None,
-    order_limit_fen: int | None = None,
-    regions: list[str] | None = None,
-) -> User:
-    """A person with a membership; Invalid when the roles are not of the organisation's kind or the e-mail is taken.
-
-    Give the password, or a hash of `hasher()` when many people share one (the demo).
-    """
-    allowed = ROLES_OF[AUDIENCE[Kind(organisation.kind)]]
-    if not roles or not allowed.issuperset(roles):
-        raise Invalid(f"Roles here are: {', '.join(sorted(allowed))}.", pointer="/roles")
-    if session.scalars(select(User.id).where(User.email == email.strip().lower())).first():
-        raise Invalid("This e-mail is taken.", pointer="/email")
-    hashed = password_hash or hasher().hash(password or "")
-    user = User(email=email.strip().lower(), name=name, password_hash=hashed)
-    session.add(user)
-    session.flush()
-    session.add(
-        Membership(
-            user_id=user.id,
-            organisation_id=organisation.id,
-            roles=[str(role) for role in roles],
-            regions=regions or [],
-            order_limit_fen=order_limit_fen,
-        )
-    )
-    session.flush()
-    return user
-
-
-def add_budget_unit(
-    session: Session, *, organisation_id: UUID, name: str, finance_level: str, funding_code: str
-) -> BudgetUnit:
-    unit = BudgetUnit(
-        organisation_id=organisation_id, name=name, finance_level=finance_level, funding_code=funding_code
-    )
-    session.add(unit)
-    session.flush()
-    return unit
-
-
-def add_address(session: Session, *, organisation_id: UUID, division_code: str, line: str, contact: str) -> Address:
-    address = Address(organisation_id=organisation_id, division_code=division_code, line=line, contact=contact)
-    session.add(address)
-    session.flush()
-    return address

@@ -1,0 +1,107 @@
+"""Register organisations, people and what a buyer needs to order."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
+from shop.accounts.service.logging_in import hasher
+from shop.accounts.uscc import is_valid
+from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
+from shop.audit import service as audit_service
+from shop.errors import Invalid
+
+ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+
+
+def register(
+    session: Session,
+    *,
+    kind: Kind,
+    name: str,
+    name_en: str,
+    division_code: str,
+    uscc: str | None,
+    parent_id: UUID | None,
+    by: Actor,
+    now: datetime,
+) -> Organisation:
+    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has)."""
+    if uscc is not None:
+        if not is_valid(uscc):
+            raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
+        if session.scalars(select(Organisation.id).where(Organisation.uscc == uscc)).first():
+            raise Invalid("Another organisation has this code.", pointer="/uscc")
+    elif parent_id is None and AUDIENCE[kind] is not Audience.ADMIN:
+        raise Invalid("An organisation without a code hangs below one that has it.", pointer="/uscc")
+    organisation = Organisation(
+        kind=kind,
+        name=name,
+        name_en=name_en,
+        uscc=uscc,
+        parent_id=parent_id,
+        division_code=division_code,
+        created_at=now,
+    )
+    session.add(organisation)
+    session.flush()
+    audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
+    return organisation
+
+
+def register_user(
+    session: Session,
+    *,
+    organisation: Organisation,
+    email: str,
+    name: str,
+    roles: list[Role],
+    password: str | None = None,
+    password_hash: str | None = None,
+    order_limit_fen: int | None = None,
+    regions: list[str] | None = None,
+) -> User:
+    """A person with a membership; Invalid when the roles are not of the organisation's kind or the e-mail is taken.
+
+    Give the password, or a hash of `hasher()` when many people share one (the demo).
+    """
+    allowed = ROLES_OF[AUDIENCE[Kind(organisation.kind)]]
+    if not roles or not allowed.issuperset(roles):
+        raise Invalid(f"Roles here are: {', '.join(sorted(allowed))}.", pointer="/roles")
+    if session.scalars(select(User.id).where(User.email == email.strip().lower())).first():
+        raise Invalid("This e-mail is taken.", pointer="/email")
+    hashed = password_hash or hasher().hash(password or "")
+    user = User(email=email.strip().lower(), name=name, password_hash=hashed)
+    session.add(user)
+    session.flush()
+    session.add(
+        Membership(
+            user_id=user.id,
+            organisation_id=organisation.id,
+            roles=[str(role) for role in roles],
+            regions=regions or [],
+            order_limit_fen=order_limit_fen,
+        )
+    )
+    session.flush()
+    return user
+
+
+def add_budget_unit(
+    session: Session, *, organisation_id: UUID, name: str, finance_level: str, funding_code: str
+) -> BudgetUnit:
+    unit = BudgetUnit(
+        organisation_id=organisation_id, name=name, finance_level=finance_level, funding_code=funding_code
+    )
+    session.add(unit)
+    session.flush()
+    return unit
+
+
+def add_address(session: Session, *, organisation_id: UUID, division_code: str, line: str, contact: str) -> Address:
+    address = Address(organisation_id=organisation_id, division_code=division_code, line=line, contact=contact)
+    session.add(address)
+    session.flush()
+    return address
