@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import BigInteger, Engine, MetaData, Text, TextClause, create_engine, text
@@ -46,10 +47,13 @@ def id_column() -> Any:
     return mapped_column(primary_key=True, default=new_id)
 
 
-SESSION_OPTIONS = (
-    "-c TimeZone=UTC -c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
-)
-LONG_OPTIONS = "-c TimeZone=UTC -c statement_timeout=600000 -c lock_timeout=3000"
+SEES_ALL, SEES_NOTHING = "-c app.sees=all", "-c app.sees="
+"""Whose rows a connection sees at first, where row level security asks (migration 0008)."""
+
+LIMITS = "-c TimeZone=UTC -c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
+SESSION_OPTIONS = f"{LIMITS} {SEES_ALL}"
+EDGE_OPTIONS = f"{LIMITS} {SEES_NOTHING}"
+LONG_OPTIONS = f"-c TimeZone=UTC -c statement_timeout=600000 -c lock_timeout=3000 {SEES_ALL}"
 
 
 def make_engine(url: str, *, pool_size: int, options: str = SESSION_OPTIONS) -> Engine:
@@ -67,8 +71,50 @@ def make_engine(url: str, *, pool_size: int, options: str = SESSION_OPTIONS) -> 
 
 @cache
 def engine() -> Engine:
-    """The engine of this process, as the application's role; made at first use, after any fork."""
+    """The engine of workers and the command line, which work for everybody; made at first use, after any fork."""
     return make_engine(settings().database_url, pool_size=settings().web_threads + 2)
+
+
+@cache
+def edge_engine() -> Engine:
+    """The engine of requests: it sees no organisation's rows until the request's credential says whose they are."""
+    return make_engine(settings().database_url, pool_size=settings().web_threads + 2, options=EDGE_OPTIONS)
+
+
+SEE = text("SELECT set_config('app.sees', :word, true)")
+
+
+def sees(session: Session, organisation: UUID | None) -> None:
+    """For the rest of this transaction, see the rows of one organisation, or of everybody (None).
+
+    The edge does it for every request with a credential; a use case that must see further says why where it does.
+    """
+    see(session, "all" if organisation is None else str(organisation))
+
+
+def see(session: Session, word: str) -> None:
+    session.execute(SEE, {"word": word})
+
+
+SEE_ALL = text("SELECT current_setting('app.sees', true), set_config('app.sees', 'all', true)")
+
+
+@contextmanager
+def seeing_all(session: Session) -> Iterator[None]:
+    """See everybody's rows inside the block: for the few use cases that keep the books of both sides of a trade."""
+    if not session.info.get("at_edge"):
+        yield
+        return
+    before = session.execute(SEE_ALL).first()
+    assert before is not None
+    try:
+        yield
+    except DBAPIError:  # the transaction is lost, and with it whatever it saw
+        raise
+    except BaseException:
+        see(session, before[0])
+        raise
+    see(session, before[0])
 
 
 @cache
@@ -79,16 +125,17 @@ def checker_engine() -> Engine:
 
 def forget_connections() -> None:
     """Leave the parent's connections alone after a fork: each process opens its own."""
-    if engine.cache_info().currsize:
-        engine().dispose(close=False)
-    engine.cache_clear()
-    checker_engine.cache_clear()
+    for made in (engine, edge_engine, checker_engine):
+        if made.cache_info().currsize:
+            made().dispose(close=False)
+        made.cache_clear()
 
 
 @contextmanager
-def unit_of_work() -> Iterator[Session]:
+def unit_of_work(*, at_edge: bool = False) -> Iterator[Session]:
     """One transaction: committed when the block ends well, undone when it raises."""
-    with Session(engine(), expire_on_commit=False) as session, session.begin():
+    bind, info = (edge_engine(), {"at_edge": True}) if at_edge else (engine(), {})
+    with Session(bind, expire_on_commit=False, info=info) as session, session.begin():
         yield session
 
 
@@ -100,14 +147,15 @@ def sqlstate(error: DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
 
-def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3) -> Result:
+def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3, at_edge: bool = False) -> Result:
     """Run a use case in one transaction; once more, up to three times, when PostgreSQL asks for it.
 
+    `at_edge` is a request's: it sees no organisation's rows until `sees` says whose.
     A database that is away, full or too slow is `Busy` (503), never a 500 and never half a change.
     """
     for attempt in range(1, attempts + 1):
         try:
-            with unit_of_work() as session:
+            with unit_of_work(at_edge=at_edge) as session:
                 return use_case(session)
         except PoolTimeout as error:
             raise Busy("Every connection to the database is in use.") from error
@@ -115,7 +163,7 @@ def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3)
             if sqlstate(error) in AGAIN and attempt < attempts:
                 continue
             if isinstance(error, OperationalError) or error.connection_invalidated or sqlstate(error) in AWAY | AGAIN:
-                engine().dispose() if error.connection_invalidated else None
+                (edge_engine() if at_edge else engine()).dispose() if error.connection_invalidated else None
                 raise Busy("The database is not answering.") from error
             raise
     raise AssertionError("unreachable")

@@ -12,6 +12,7 @@ from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership
 from shop.accounts.uscc import check_character
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.catalogue.models import Listing, Product
+from shop.db import sees
 from shop.freight.models import Lane
 from shop.ids import new_id
 from shop.regions.models import Division, Pairing
@@ -60,6 +61,14 @@ def a_member(session: Session, organisation: Organisation, **more: Any) -> Actor
     session.add(membership)
     session.flush()
     return Actor(user.id, membership.id, organisation.id, audience, frozenset(map(Role, roles)), limit, tuple(regions))
+
+
+def behind(session: Session, actor: Actor | None, now: datetime = NOW) -> tuple[Actor, datetime] | None:
+    """What the edge finds behind a credential, for tests that name their actor: it sees what that actor may see."""
+    if actor is None:
+        return None
+    sees(session, None if actor.audience is Audience.ADMIN else actor.organisation_id)
+    return actor, now
 
 
 def a_budget_unit(session: Session, organisation: Organisation, funding_code: str = HUANGPU) -> BudgetUnit:

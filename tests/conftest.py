@@ -101,9 +101,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    from shop.db import checker_engine, engine
+    from shop.db import checker_engine, edge_engine, engine
 
-    for made in (engine, checker_engine):
+    for made in (engine, edge_engine, checker_engine):
         if made.cache_info().currsize:
             made().dispose()
     with admin() as connection:
@@ -139,20 +139,20 @@ def session() -> Iterator["object"]:
 def committed(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own, where commits are real; gives its name and points the settings at it."""
     from config.settings import settings
-    from shop.db import checker_engine, engine, forget_connections
+    from shop.db import checker_engine, edge_engine, engine, forget_connections
 
     name = f"{DATABASE}_{uuid.uuid4().hex[:8]}"
     clone(name)
-    for made in (engine, checker_engine):
+    for made in (engine, edge_engine, checker_engine):
         if made.cache_info().currsize:
             made().dispose()
     settle(name)
     settings.cache_clear()
     forget_connections()
     yield name
-    engine().dispose()
-    if checker_engine.cache_info().currsize:
-        checker_engine().dispose()
+    for made in (engine, edge_engine, checker_engine):
+        if made.cache_info().currsize:
+            made().dispose()
     settle(DATABASE)
     settings.cache_clear()
     forget_connections()

@@ -1,5 +1,6 @@
 """`shop db` and `shop import`: schema, backups, reference data."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 
 from config.settings import settings
-from shop.db import in_unit_of_work
+from shop.db import SEES_ALL, in_unit_of_work
 from shop.errors import Invalid
 
 KINDS = ("divisions", "eligibility", "pairings", "reference-prices", "hubs", "lanes")
@@ -47,6 +48,11 @@ def check_migrations() -> None:
     click.echo("The migrations have one head and match the models.")
 
 
+def seeing_everything() -> dict[str, str]:
+    """The environment of a PostgreSQL program that works on everybody's rows (see migration 0008)."""
+    return {**os.environ, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {SEES_ALL}".strip()}
+
+
 def postgresql_program(name: str) -> str:
     """pg_dump or pg_restore of this machine, else of the embedded engine's package."""
     import importlib.util
@@ -69,7 +75,18 @@ def backup(file: Path) -> None:
     """Write everything to FILE (pg_dump's custom format), readable by its owner only."""
     url = settings().database_owner_url.replace("+psycopg", "")
     file.touch(mode=0o600)
-    subprocess.run([postgresql_program("pg_dump"), "--format=custom", "--no-owner", f"--file={file}", url], check=True)
+    subprocess.run(
+        [
+            postgresql_program("pg_dump"),
+            "--format=custom",
+            "--no-owner",
+            "--enable-row-security",
+            f"--file={file}",
+            url,
+        ],
+        env=seeing_everything(),
+        check=True,
+    )  # fmt: skip
     click.echo(f"Backed up to {file} ({file.stat().st_size:,} bytes).")
 
 
@@ -84,6 +101,7 @@ def restore(file: Path, yes: bool) -> None:
     subprocess.run(
         [postgresql_program("pg_restore"), "--clean", "--if-exists", "--no-owner", "--single-transaction",
          f"--dbname={url}", str(file)],
+        env=seeing_everything(),
         check=True,
     )  # fmt: skip
     from shop.cli.watching import prove

@@ -219,7 +219,7 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
         data = request.get_data(cache=False) if operation.method != "GET" else b""
         if needs_no_database:
             return respond(operation, operation.view(**inputs(path, data)))
-        return in_unit_of_work(lambda session: answer(session, path, data))
+        return in_unit_of_work(lambda session: answer(session, path, data), at_edge=True)
 
     needs_no_database = operation.policy.public and operation.wants.isdisjoint({"session", "now"})
 

@@ -21,6 +21,7 @@ from sqlalchemy import BigInteger, Select, cast, func, literal, select, text, tu
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from shop.db import seeing_all
 from shop.errors import Refusal
 from shop.ids import new_id
 from shop.ledger.models import Account, AccountKind, Balance, CreditLimit, Entry, Transaction
@@ -91,20 +92,20 @@ def post_all(session: Session, postings: Sequence[Posting], *, now: datetime) ->
             orders[posting.kind, posting.source_id] = posting.order_id
     if not moving:
         return {}
-    rows = session.execute(
-        insert(Transaction)
-        .values(
-            [
-                {"id": new_id(), "kind": kind, "source_id": source_id, "order_id": orders[kind, source_id], "at": now}
-                for kind, source_id in sorted(moving)
-            ]
+    rows = [
+        {"id": new_id(), "kind": kind, "source_id": source_id, "order_id": orders[kind, source_id], "at": now}
+        for kind, source_id in sorted(moving)
+    ]
+    with seeing_all(session):  # the books of both sides of a trade
+        made = session.execute(
+            insert(Transaction)
+            .values(rows)
+            .on_conflict_do_nothing(index_elements=["kind", "source_id"])
+            .returning(Transaction.kind, Transaction.source_id, Transaction.id)
         )
-        .on_conflict_do_nothing(index_elements=["kind", "source_id"])
-        .returning(Transaction.kind, Transaction.source_id, Transaction.id)
-    )
-    posted = {(kind, source_id): key for kind, source_id, key in rows}
-    if posted:
-        enter(session, {source: (key, moving[source]) for source, key in posted.items()})
+        posted = {(kind, source_id): key for kind, source_id, key in made}
+        if posted:
+            enter(session, {source: (key, moving[source]) for source, key in posted.items()})
     return posted
 
 

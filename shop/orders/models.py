@@ -79,6 +79,7 @@ class Order(Model):
     __table_args__ = (
         UniqueConstraint("buyer_id", "number"),
         Index("ix_purchase_order_unit", "budget_unit_id", "id"),
+        Index("ix_purchase_order_address", "address_id"),
         CheckConstraint("purpose IN ('canteen', 'union_welfare', 'other')", name="purpose"),
         CheckConstraint("terms IN ('prepaid', 'on_terms')", name="terms"),
         CheckConstraint("total_fen >= 0", name="total"),

@@ -149,7 +149,7 @@ def prepare() -> dict[str, object]:
 def pgbench(script: str, seconds: int) -> float:
     """Transactions a second of a script, 8 clients, prepared statements, on the engine of the benchmark."""
     from config.settings import settings
-    from shop.cli.data import postgresql_program
+    from shop.cli.data import postgresql_program, seeing_everything
 
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
@@ -158,7 +158,7 @@ def pgbench(script: str, seconds: int) -> float:
         done = subprocess.run(
             [postgresql_program("pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds),
              "-f", file.name, url],
-            capture_output=True, text=True, check=True,
+            capture_output=True, text=True, check=True, env=seeing_everything(),
         )  # fmt: skip
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     assert found, done.stdout

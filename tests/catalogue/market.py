@@ -56,9 +56,8 @@ class Market:
         problems.install(app)
         self.client = app.test_client()
 
-    def who(self, _session: Session) -> tuple[Actor, datetime] | None:
-        actor = self.actors.get(request.headers.get("Authorization", ""))
-        return (actor, self.now) if actor else None
+    def who(self, session: Session) -> tuple[Actor, datetime] | None:
+        return a.behind(session, self.actors.get(request.headers.get("Authorization", "")), self.now)
 
     def ask(self, name: str, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
         sent = {"Authorization": name, "Idempotency-Key": f"key-{next(KEYS):08d}"}

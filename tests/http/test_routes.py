@@ -18,7 +18,7 @@ from shop.http import openapi, problems
 from shop.http.idempotency import IdempotencyKey
 from shop.http.routes import PUBLIC, REQUIRED, In, Out, Query, Routes, audience, mount, roles
 from shop.ids import OrderId, new_id
-from tests.builders import NOW
+from tests.builders import behind
 
 ORGANISATIONS = {"one": new_id(), "two": new_id()}
 routes = Routes("/t", tag="Test")
@@ -69,7 +69,7 @@ def who(session: Session) -> tuple[Actor, datetime] | None:
         return None
     side = Audience.BUYER if kind != "coop" else Audience.COOPERATIVE
     given = frozenset({Role.REQUESTER} if kind != "reader" else {Role.RECEIVER})
-    return Actor(new_id(), new_id(), ORGANISATIONS[name], side, given), NOW
+    return behind(session, Actor(new_id(), new_id(), ORGANISATIONS[name], side, given))
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def client(committed: str) -> FlaskClient:
         ):
             ledger.post(session, kind=kind, source_id=new_id(), order_id=ORDER, legs=legs, now=a.NOW)
     app = Flask("t")
-    mount(app, routes, lambda _: (actors[request.headers["Authorization"]], a.NOW))
+    mount(app, routes, lambda session: a.behind(session, actors[request.headers["Authorization"]]))
     problems.install(app)
     return app.test_client()
 

@@ -51,9 +51,8 @@ class Shop:
                 "operator": a.a_member(session, a.an_organisation(session, Kind.PLATFORM, uscc=None)),
             }
 
-    def who(self, _session: Session) -> tuple[Actor, datetime] | None:
-        actor = self.actors.get(request.headers.get("Authorization", ""))
-        return (actor, self.now) if actor else None
+    def who(self, session: Session) -> tuple[Actor, datetime] | None:
+        return a.behind(session, self.actors.get(request.headers.get("Authorization", "")), self.now)
 
     def order(self, packs: int = 10) -> str:
         """The public id of a confirmed supplier order."""

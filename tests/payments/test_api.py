@@ -55,9 +55,8 @@ class Shop:
             }
         self.payments = f"/v1/buyer/orders/ord_{self.placed.id.hex}/payments"
 
-    def who(self, _: Session) -> tuple[Actor, datetime] | None:
-        actor = self.actors.get(request.headers.get("Authorization", ""))
-        return (actor, a.NOW) if actor else None
+    def who(self, session: Session) -> tuple[Actor, datetime] | None:
+        return a.behind(session, self.actors.get(request.headers.get("Authorization", "")), a.NOW)
 
     def post(self, path: str, body: Any, by: str, key: str | None = "") -> Any:
         headers = {"Authorization": by}

@@ -46,9 +46,8 @@ class Desk:
                 "seller": a.a_member(session, self.seller),
             }
 
-    def who(self, _session: Session) -> tuple[Actor, datetime] | None:
-        actor = self.actors.get(request.headers.get("Authorization", ""))
-        return (actor, a.NOW) if actor else None
+    def who(self, session: Session) -> tuple[Actor, datetime] | None:
+        return a.behind(session, self.actors.get(request.headers.get("Authorization", "")), a.NOW)
 
     def raw(self, path: str, who: str = "analyst", **query: Any) -> Any:
         words = {{"start": "from", "end": "to"}.get(name, name): value for name, value in query.items()}

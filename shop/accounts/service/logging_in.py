@@ -110,37 +110,19 @@ def log_out(session: Session, token: str) -> None:
 USE_NOTED_EVERY = timedelta(minutes=10)
 """A token's last use is written at most so often, so that reading does not become writing."""
 
-FIND_ACTOR = text(
-    """
-    SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions, t.scopes, t.id,
-           clock_timestamp() + (SELECT offset_us FROM business_clock) * interval '1 microsecond',
-           t.last_used_at IS NULL OR t.last_used_at < clock_timestamp() - CAST(:every AS interval)
-    FROM api_token t
-    JOIN membership m ON m.id = t.membership_id
-    JOIN person u ON u.id = m.user_id
-    JOIN organisation o ON o.id = m.organisation_id
-    WHERE t.token_hash = :token_hash AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
-      AND u.status = 'active' AND o.status <> 'closed'
-    """
-)
+FIND_ACTOR = text("SELECT * FROM find_actor(:token_hash, :every)")
 
 
 def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
     """The actor behind a token and the business time, in one statement; None for a token that does not hold.
 
-    Roles are read afresh each time: a role taken away is gone at the next request.
+    From then on the transaction sees the rows of the actor's organisation (admins: of everybody). Roles are read afresh
+    each time: a role taken away is gone at the next request.
     """
     row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token), "every": USE_NOTED_EVERY}).first()
     if row is None:
         return None
-    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, unnoted = row
-    if unnoted:
-        session.execute(
-            update(ApiToken)
-            .where(ApiToken.id == token_id)
-            .values(last_used_at=func.clock_timestamp())
-            .execution_options(synchronize_session=False)
-        )
+    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now = row
     actor = Actor(
         user_id, membership_id, organisation_id, AUDIENCE[Kind(kind)], frozenset(Role(r) for r in roles), limit,
         tuple(regions), None if scopes is None else frozenset(scopes), token_id=token_id,
