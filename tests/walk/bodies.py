@@ -1,0 +1,55 @@
+"""What each operation that names something of an organisation is asked with: a good body, with ids to be filled in.
+
+A word in braces is an id of one side, by its name in `Side.ids`. Every operation with an id in its path and a body has
+an entry, and so has every one whose body names something of an organisation; the walker says which is missing.
+"""
+
+from typing import Any
+
+LISTING = {
+    "pack_name": "10斤箱", "base_unit": "g", "pack_base_quantity": 5000, "pack_grams": 5000, "min_packs": 1,
+    "step_packs": 1, "max_packs": 10, "tiers": [{"min_packs": 1, "price_fen": 4000}], "season_from": 1,
+    "season_to": 12,
+}  # fmt: skip
+
+BODIES: dict[str, Any] = {
+    "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
+    "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
+    "POST /v1/admin/listings/<listing_id>/review": {"decision": "return", "note": "x"},
+    "POST /v1/cooperative/supplies": {
+        "listing_id": "{listing_id}", "ready_from": "2024-11-01", "ready_to": "2024-12-01", "packs": 5,
+    },
+    "POST /v1/cooperative/supplies/<supply_id>/withdraw": {"packs": 1},
+    "POST /v1/cooperative/lots": {
+        "listing_id": "{listing_id}", "code": "X1", "harvested_on": "2024-10-14", "best_before": "2025-01-01",
+        "packs": 1,
+    },
+    "POST /v1/buyer/orders": {
+        "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}], "delivery_address_id": "{address_id}",
+        "budget_unit_id": "{budget_unit_id}", "purpose": "canteen", "payment_terms": "on_terms",
+    },
+    "POST /v1/buyer/orders/<order_id>/cancel": {"reason": "x"},
+    "POST /v1/buyer/orders/<order_id>/documents": {},
+    "POST /v1/buyer/supplier-orders/<supplier_order_id>/inspection": {
+        "lines": [
+            {"line_id": "{line_id}", "lot_id": "{lot_id}", "accepted": 5, "rejected": 0, "short": 0, "reason": None}
+        ]
+    },
+    "POST /v1/buyer/orders/<order_id>/payments": {"method": "bank_transfer"},
+    "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship": {"carrier": "simulated"},
+    "POST /v1/cooperative/shipments/<shipment_id>/tracking": {"ref": "9", "kind": "delivered", "place": "上海"},
+    "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
+    "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
+}  # fmt: skip
+
+SHARED = {
+    "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
+    "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
+    "GET /v1/public/listings/<listing_id>": "public",
+}
+"""Operations whose path names what both sides may reach."""
+
+INSTEAD = {"GET /v1/buyer/supplier-orders/<supplier_order_id>/inspection": {"supplier_order_id": "inspected_id"}}
+"""Operations that are asked with another id of the side than the one their path is named after."""
+
+NOT_REACHED = {"POST /v1/me/webhooks/<endpoint_id>/redeliver": "wants an event that was sent before: tests/outbox"}

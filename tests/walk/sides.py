@@ -1,0 +1,191 @@
+"""Two sides that trade apart from each other, each with one of everything, and the people of every role."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from shop.accounts.models import AUDIENCE, Kind, Organisation
+from shop.accounts.service import logging_in
+from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
+from shop.app import create_app
+from shop.clock import move_to
+from shop.db import unit_of_work
+from shop.ledger.service import PLATFORM_ID
+from shop.notices.models import Notice
+from shop.stock.models import Lot, Supply
+from tests import builders as a
+from tests.orders import journey
+
+ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+
+
+@dataclass
+class Person:
+    """Somebody with a token."""
+
+    actor: Actor
+    token: str
+
+
+@dataclass
+class Side:
+    """A buyer and a cooperative that trade with each other. `ids` are theirs by the name that a path gives them."""
+
+    canary: str
+    people: dict[str, Person] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def person(self, audience: Audience) -> Person:
+        """Whoever holds every role of the audience on this side."""
+        return self.people[f"{audience} all"]
+
+
+class Sides:
+    """Both sides and the platform, behind the whole application."""
+
+    def __init__(self) -> None:
+        self.client: FlaskClient = create_app().test_client()
+        self.keys = iter(range(1_000_000))
+        self.sides = [self.made(Side("甲金丝雀")), self.made(Side("乙金丝雀"))]
+        self.people = {name: person for side in self.sides for name, person in side.people.items()}
+
+    def made(self, side: Side) -> Side:
+        with unit_of_work() as session:
+            move_to(session, a.NOW)
+            if session.get(Organisation, PLATFORM_ID) is None:
+                session.execute(text("DELETE FROM lane"))
+                session.add(
+                    Organisation(
+                        id=PLATFORM_ID, kind=Kind.PLATFORM, name="平台", name_en="Platform", division_code="110000",
+                        created_at=a.NOW,
+                    )
+                )  # fmt: skip
+                session.flush()
+                world = a.World(session)
+            else:
+                world = World(session)
+            self.trade(session, world, side)
+        self.ask_for_more(side)
+        return side
+
+    def trade(self, session: Session, world: Any, side: Side) -> None:
+        """An order that was inspected and one that waits for the cooperative, by the use cases themselves."""
+        world.buyer.name = f"{side.canary}买方"
+        world.address.line = f"{side.canary}路1号"
+        listing = world.offer(1000, lots=500)
+        cooperative = session.get_one(Organisation, listing.cooperative_id)
+        lot = session.scalars(select(Lot).where(Lot.product_id == listing.product_id)).one()
+        lot.code = f"{side.canary}批次"
+        supply = session.scalars(select(Supply).where(Supply.listing_id == listing.id)).one()
+        world.place({listing.id: 1})  # stays placed
+        (done,) = journey.confirmed(world, {listing.id: 5})
+        journey.delivered(session, done)
+        (inspected,) = journey.confirmed(world, {listing.id: 4})
+        journey.delivered(session, inspected)
+        (open_,) = journey.confirmed(world, {listing.id: 3})
+        (shipped,) = journey.confirmed(world, {listing.id: 2})
+        _, shipment = journey.sent_by_own_carrier(session, shipped)
+        line = journey.lines_of(session, done)[0]
+        for organisation in (world.buyer, cooperative):
+            self.staff(session, organisation, side)
+        session.add(
+            Notice(
+                organisation_id=world.buyer.id, source_id=done, kind="order.placed", subject="ord_x",
+                text=f"{side.canary}通知", text_en=side.canary, at=a.NOW,
+            )
+        )  # fmt: skip
+        session.flush()
+        notice = session.scalars(select(Notice.id).where(Notice.organisation_id == world.buyer.id)).one()
+        platform = session.get_one(Organisation, PLATFORM_ID)
+        self.staff(session, platform, side)
+        part = journey.part_of(session, done)
+        side.ids |= {
+            "listing_id": f"lst_{listing.id.hex}",
+            "product_id": f"prd_{listing.product_id.hex}",
+            "supply_id": f"sup_{supply.id.hex}",
+            "lot_id": f"lot_{lot.id.hex}",
+            "order_id": f"ord_{part.order_id.hex}",
+            "supplier_order_id": f"so_{done.hex}",
+            "inspected_id": f"so_{inspected.hex}",
+            "open_supplier_order_id": f"so_{open_.hex}",
+            "line_id": f"line_{line.id.hex}",
+            "shipment_id": f"shp_{shipment.hex}",
+            "notice_id": f"ntc_{notice.hex}",
+            "address_id": f"addr_{world.address.id.hex}",
+            "budget_unit_id": f"unit_{world.unit.id.hex}",
+            "buyer_id": f"org_{world.buyer.id.hex}",
+            "cooperative_id": f"org_{cooperative.id.hex}",
+        }
+
+    def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
+        """One person for each role of the organisation, and one who holds all."""
+        audience = AUDIENCE[Kind(organisation.kind)]
+        wanted: dict[str, frozenset[Role]] = {role: frozenset({role}) for role in ROLES[audience]}
+        for name, held in (wanted | {"all": ROLES[audience]}).items():
+            regions = ("610000",) if name == Role.COUNTY_REVIEWER else ()
+            actor = a.a_member(session, organisation, roles=held, regions=regions)
+            token, _ = logging_in.issue_token(session, user_id=actor.user_id)
+            side.people[f"{audience} {name}"] = Person(actor, token)
+
+    def ask_for_more(self, side: Side) -> None:
+        """What only its route makes: a payment notice, a job, a webhook, a report run."""
+        ids, buyer = side.ids, side.person(Audience.BUYER)
+        path = f"/v1/buyer/supplier-orders/{ids['inspected_id']}/inspection"
+        assert self.call("POST", path, buyer, {"accept_all": True}).status_code == 201
+        asked = self.call("POST", f"/v1/buyer/orders/{ids['order_id']}/documents", buyer, {})
+        ids["job_id"] = asked.json["job"]["id"]
+        hook = self.call(
+            "POST", "/v1/me/webhooks", buyer, {"url": "https://example.com/hook", "kinds": ["order.placed"]}
+        )
+        assert hook.status_code == 201, hook.json
+        ids["endpoint_id"] = hook.json["id"]
+        run = self.call("POST", "/v1/reports/runs", side.person(Audience.ADMIN), {"group_by": "month"})
+        ids["run_id"] = run.json["id"]
+
+    def call(self, method: str, path: str, who: Person | None, body: Any = None, query: Any = None) -> Any:
+        """The answer to a request; every request that writes has a key of its own."""
+        headers = {"Accept-Language": "en"}
+        if who is not None:
+            headers["Authorization"] = f"Bearer {who.token}"
+        if method != "GET":
+            headers |= {"Idempotency-Key": f"walk-{next(self.keys)}", "If-Match": '"1"'}
+        return self.client.open(path, method=method, headers=headers, json=body, query_string=query)
+
+
+class World(a.World):
+    """Another buyer beside a world that stands already."""
+
+    def __init__(self, session: Session) -> None:
+        from shop.ledger.models import CreditLimit
+
+        self.session = session
+        self.buyer = a.an_organisation(session)
+        self.actor = a.a_member(session, self.buyer)
+        self.unit = a.a_budget_unit(session, self.buyer)
+        self.address = a.an_address(session, self.buyer)
+        session.add(CreditLimit(organisation_id=self.buyer.id, limit_fen=10**12))
+        session.flush()
+
+
+def checksum(session: Session) -> dict[str, str]:
+    """What every table holds, but for the time of a token's last use and keys of requests."""
+    from shop.models import metadata
+
+    found = {}
+    for table in metadata.sorted_tables:
+        if table.name not in ("idempotency_key", "login_failure"):
+            found[table.name] = session.scalar(
+                text(
+                    "SELECT md5(COALESCE(string_agg(row, ',' ORDER BY row), '')) FROM"
+                    f" (SELECT (to_jsonb(t) - 'last_used_at')::text AS row FROM {table.name} t) r"
+                )
+            )
+    return found
+
+
+def organisations_of(side: Side) -> set[UUID]:
+    return {UUID(hex=side.ids[name][4:]) for name in ("buyer_id", "cooperative_id")}
