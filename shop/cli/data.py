@@ -1,7 +1,9 @@
 """`shop db` and `shop import`: schema, backups, reference data."""
 
 import os
+import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from shop.errors import Invalid
 
 KINDS = ("divisions", "eligibility", "pairings", "reference-prices", "hubs", "lanes")
 SHOWN_FAULTS = 20
+OF_THE_SERVER = re.compile(r"^\d+; \d+ \d+ (EXTENSION|COMMENT - EXTENSION|SCHEMA) ")
+"""What the superuser made when the server was prepared (`config.database`) and is neither dropped nor made again."""
 
 
 @click.group()
@@ -98,12 +102,17 @@ def restore(file: Path, yes: bool) -> None:
     if not yes:
         click.confirm("What is in the database now will be replaced. Go on?", abort=True)
     url = settings().database_owner_url.replace("+psycopg", "")
-    subprocess.run(
-        [postgresql_program("pg_restore"), "--clean", "--if-exists", "--no-owner", "--single-transaction",
-         f"--dbname={url}", str(file)],
-        env=seeing_everything(),
-        check=True,
-    )  # fmt: skip
+    program = postgresql_program("pg_restore")
+    listed = subprocess.run([program, "--list", str(file)], check=True, capture_output=True, text=True).stdout
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as ours:
+        ours.writelines(line for line in listed.splitlines(keepends=True) if not OF_THE_SERVER.search(line))
+        ours.flush()
+        subprocess.run(
+            [program, "--clean", "--if-exists", "--no-owner", "--single-transaction", f"--use-list={ours.name}",
+             f"--dbname={url}", str(file)],
+            env=seeing_everything(),
+            check=True,
+        )  # fmt: skip
     from shop.cli.watching import prove
 
     if prove():
