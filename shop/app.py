@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from config.settings import settings
 from shop.accounts.api import actor_of_request
+from shop.audit import service as audit
 from shop.db import in_unit_of_work
 from shop.errors import Busy
 from shop.http import openapi, problems
@@ -86,6 +87,7 @@ def begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.match(given) else new_id().hex
     g.began = time.perf_counter()
+    audit.address_of_request.set(request.remote_addr)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 

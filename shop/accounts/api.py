@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import Address, BudgetUnit, Organisation
 from shop.accounts.schemas import AddressOut, BudgetUnitOut, LogIn, MeOut, OrganisationOut, TokenOut
-from shop.accounts.service import logging_in
-from shop.actor import Actor
+from shop.accounts.service import auditing, logging_in
+from shop.actor import Actor, Role
 from shop.errors import TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import ANY_MEMBER, PUBLIC, Routes
@@ -26,7 +26,11 @@ def bearer() -> str | None:
 def actor_of_request(session: Session) -> tuple[Actor, datetime] | None:
     """What `shop.app` hands to the HTTP edge: the Actor behind the request's credential."""
     token = bearer()
-    return logging_in.authenticate(session, token) if token else None
+    found = logging_in.authenticate(session, token) if token else None
+    if found and found[0].has(Role.AUDITOR):
+        asked = f"{request.method} {request.full_path.rstrip('?')}"
+        auditing.log_access(session, found[0], what=asked, now=found[1])
+    return found
 
 
 @routes.post("/auth/token", allow=PUBLIC, answers={200: TokenOut}, refusals=(logging_in.WrongCredentials, TooMany))

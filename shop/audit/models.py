@@ -1,18 +1,27 @@
-"""The audit trail."""
+"""The audit trail, and what was acknowledged of it."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, func
+from sqlalchemy import ForeignKey, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
 
 
 class AuditEntry(Model):
+    """One act: who, for which organisation, did what to which row, when, why, from which address, in which request.
+
+    `change` holds ids, codes and amounts, before and after; never a name, a phone number or another personal field.
+    """
+
     __tablename__ = "audit_entry"
-    __table_args__ = (Index("ix_audit_entry_subject", "subject_kind", "subject_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entry_subject", "subject_kind", "subject_id", "id"),
+        Index("ix_audit_entry_organisation", "organisation_id", "id"),
+        Index("ix_audit_entry_user", "user_id", "id"),
+    )
 
     id: Mapped[UUID] = id_column()
     at: Mapped[datetime]
@@ -24,3 +33,16 @@ class AuditEntry(Model):
     subject_id: Mapped[UUID]
     reason: Mapped[str | None]
     change: Mapped[dict[str, Any]]
+    address: Mapped[str | None]
+    request_id: Mapped[str | None]
+
+
+class AuditAcknowledgement(Model):
+    """An admin has looked at an entry; append-only, once an entry."""
+
+    __tablename__ = "audit_acknowledgement"
+
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id"), primary_key=True)
+    by_user_id: Mapped[UUID]
+    note: Mapped[str]
+    at: Mapped[datetime]

@@ -1,14 +1,14 @@
 """The invented people of the demo: cooperatives, buyers, the platform's admins. All share one demo password."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Kind, Organisation, User
-from shop.accounts.service import logging_in, registering
+from shop.accounts.models import Kind, Membership, Organisation, User
+from shop.accounts.service import auditing, logging_in, registering
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
@@ -18,6 +18,7 @@ from shop.ledger.service import PLATFORM_ID
 
 ORDER_LIMIT_FEN = 5_000_000
 CREDIT_FEN = 500_000_000
+AUDITED_FROM, AUDITED_TO = date(2020, 1, 1), date(2100, 1, 1)
 ADMINS = (
     ("operator", "operator@example.com", (Role.OPERATOR,)),
     ("analyst", "analyst@example.com", (Role.ANALYST,)),
@@ -51,9 +52,15 @@ def register_all(session: Session, password: str) -> None:
     hashed = logging_in.hasher().hash(password)
     platform = session.get_one(Organisation, PLATFORM_ID)
     for role, email, roles in ADMINS:
-        registering.register_user(
+        person = registering.register_user(
             session, organisation=platform, email=email, name=f"（演示）{role}", password_hash=hashed, roles=list(roles)
         )
+        if Role.AUDITOR in roles:
+            membership = session.scalars(select(Membership.id).where(Membership.user_id == person.id)).one()
+            auditing.grant_mandate(
+                session, by=SYSTEM, membership_id=membership, regions=[], start=AUDITED_FROM, end=AUDITED_TO,
+                document="（演示）审计通知书", now=now,
+            )  # fmt: skip
     for row in rows("shop.demo", "cooperatives.csv"):
         made = register_one(session, row, row["county_code"], None, now)
         registering.register_user(

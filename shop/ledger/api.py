@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
-from shop.errors import Invalid
+from shop.errors import Invalid, NotFound
 from shop.http import cursors
 from shop.http.routes import Routes, audience, roles
 from shop.ledger import service
@@ -68,9 +68,12 @@ def place_of(question: str, cursor: str) -> tuple[UUID, int]:
     "/admin/ledger",
     allow=roles(Role.OPERATOR, Role.AUDITOR, of=Audience.ADMIN),
     answers={200: PostingsOut},
+    refusals=(NotFound,),
 )
-def read_order_postings(session: Session, query: PostingsQuery) -> PostingsOut:
-    """Everything that was posted for one order, on everybody's accounts."""
+def read_order_postings(session: Session, actor: Actor, query: PostingsQuery) -> PostingsOut:
+    """Everything that was posted for one order, on everybody's accounts; not for a mandate over some regions only."""
+    if actor.regions and not actor.has(Role.OPERATOR):
+        raise NotFound
     return PostingsOut(
         items=[
             PostingOut(

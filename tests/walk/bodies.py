@@ -38,6 +38,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/buyer/orders/<order_id>/payments": {"method": "bank_transfer"},
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship": {"carrier": "simulated"},
     "POST /v1/cooperative/shipments/<shipment_id>/tracking": {"ref": "9", "kind": "delivered", "place": "上海"},
+    "POST /v1/admin/audit-mandates/<mandate_id>/revoke": {"reason": "x"},
     "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
     "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
 }  # fmt: skip

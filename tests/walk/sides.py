@@ -129,6 +129,8 @@ class Sides:
             regions = ("610000",) if name == Role.COUNTY_REVIEWER else ()
             actor = a.a_member(session, organisation, roles=held, regions=regions)
             token, _ = logging_in.issue_token(session, user_id=actor.user_id)
+            if Role.AUDITOR in held:
+                side.ids["mandate_id"] = f"mdt_{a.an_audit_mandate(session, actor).id.hex}"
             side.people[f"{audience} {name}"] = Person(actor, token)
 
     def ask_for_more(self, side: Side) -> None:

@@ -9,8 +9,8 @@ regions, organisations' names) are not under it.
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0004"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -44,6 +44,7 @@ BELONGS = {  # a table whose rows are seen with the row that they belong to, whi
     "acceptance": ("supplier_order_id", "supplier_order"),
     "acceptance_line": ("acceptance_id", "acceptance"),
     "api_token": ("membership_id", "membership"),
+    "audit_mandate": ("membership_id", "membership"),
     "ledger_balance": ("account_id", "ledger_account"),
     "ledger_entry": ("account_id", "ledger_account"),
     "order_history": ("supplier_order_id", "supplier_order"),
@@ -95,6 +96,7 @@ def upgrade() -> None:
         ) LANGUAGE plpgsql AS $$
         DECLARE
             unnoted boolean;
+            mandated text[];
         BEGIN
             PERFORM set_config('app.sees', 'all', true);
             SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions, t.scopes, t.id,
@@ -112,6 +114,19 @@ def upgrade() -> None:
                 PERFORM set_config('app.sees', '', true);
                 RETURN;
             END IF;
+            IF 'auditor' = ANY (roles) THEN
+                SELECT CASE WHEN bool_or(a.regions = '{}') THEN '{}' ELSE array_agg(DISTINCT r.code ORDER BY r.code) END
+                INTO mandated
+                FROM audit_mandate a LEFT JOIN LATERAL unnest(a.regions) r(code) ON true
+                WHERE a.membership_id = find_actor.membership_id AND a.revoked_at IS NULL
+                  AND a.valid @> (find_actor.now AT TIME ZONE 'Asia/Shanghai')::date
+                HAVING count(*) > 0;
+                IF mandated IS NULL THEN
+                    roles := array_remove(roles, 'auditor');
+                ELSE
+                    regions := mandated;
+                END IF;
+            END IF;
             IF unnoted THEN
                 UPDATE api_token SET last_used_at = clock_timestamp() WHERE id = token_id;
             END IF;
@@ -122,7 +137,7 @@ def upgrade() -> None:
         END $$
         """
     )
-    # A rule of the books is judged on all of them, whoever's transaction it is. (SET on the function wants a superuser.)
+    # A rule of the books is judged on all of them, whoever's transaction it is. (SET on it wants a superuser.)
     op.execute(
         """
         CREATE OR REPLACE FUNCTION entries_sum_to_zero() RETURNS trigger LANGUAGE plpgsql AS $$
