@@ -1,6 +1,5 @@
 """The audit trail as JSON."""
 
-from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,8 +22,8 @@ class AuditFilter(Query):
     action: Word | None = None
     kind: Word | None = None
     subject_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
-    start: Annotated[date | None, Field(alias="from")] = None
-    end: Annotated[date | None, Field(alias="to")] = None
+    start: Annotated[Day | None, Field(alias="from")] = None
+    end: Annotated[Day | None, Field(alias="to")] = None
     acknowledged: bool | None = None
 
     def asked(self) -> dict[str, Any]:

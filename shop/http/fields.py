@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", re.ASCII)
 
@@ -19,4 +19,4 @@ def from_iso(value: Any) -> Any:
     return value
 
 
-Day = Annotated[date, BeforeValidator(from_iso)]
+Day = Annotated[date, BeforeValidator(from_iso), Field(strict=True)]
