@@ -176,6 +176,18 @@ def tidy() -> None:
     owner.dispose()
 
 
+def guard(on: bool) -> None:
+    """Row level security on every table that has policies, on or off."""
+    from config.settings import settings
+    from shop.db import make_engine
+
+    owner = make_engine(settings().database_owner_url, pool_size=1)
+    with owner.begin() as connection:
+        for table in connection.scalars(text("SELECT DISTINCT tablename FROM pg_policies ORDER BY 1")).all():
+            connection.execute(text(f"ALTER TABLE {table} {'ENABLE' if on else 'DISABLE'} ROW LEVEL SECURITY"))
+    owner.dispose()
+
+
 def run() -> list[str]:
     """Orders/s as a share of the same writes in SQL, rounds alternating."""
     with ground.engine() as engine, ground.shop() as (port, pid):
@@ -216,9 +228,17 @@ def run() -> list[str]:
             cpus.append(spent / len(done.latencies))
             p50s.append(done.ms(0.5))
             p99s.append(done.ms(0.99))
+        with_guards, without = [], []
+        for _ in range(ROUNDS):
+            for guarded, taken in ((False, without), (True, with_guards)):
+                guard(guarded)
+                load.burst(port, order, connections=CLIENTS, seconds=1)
+                taken.append(load.burst(port, order, connections=CLIENTS, seconds=3).rate)
+        guards = 1 - median(b / w for b, w in zip(with_guards, without, strict=True))
         return [
             f"orders, 3 lines over 3 cooperatives, {CLIENTS} clients: {median(rates):.0f}/s,"
             f" p50 {median(p50s):.1f} ms, p99 {median(p99s):.1f} ms, {median(cpus):.2f} CPU ms an order",
             f"  the same writes in SQL (pgbench): {median(sqls):.0f}/s; share {median(shares):.1%} (must 15 %)",
             f"  the fixed script: {median(fixed):.0f}/s; share {median(rates) / median(fixed):.1%}",
+            f"  row level security: {median(with_guards):.0f}/s with it, {median(without):.0f}/s without; it costs {guards:.1%}",
         ]
