@@ -48,7 +48,7 @@ def run() -> list[str]:
         ms = {name: median(values) * 1000 for name, values in spent.items()}
         itself = ms["right"] - ms["empty"]
         return [
-            f"a token among {TOKENS:,}: {ms['right']:.2f} ms, its transaction included, an unknown one {ms['wrong']:.2f} ms;"
+            f"a token among {TOKENS:,}: {ms['right']:.2f} ms with its transaction, an unknown {ms['wrong']:.2f} ms;"
             f" an empty statement {ms['empty']:.2f} ms: the check itself {itself:.2f} ms (must 1 ms)",
             f"a password: {median(hashes) * 1000:.0f} ms of argon2id (must at least 50 ms)",
         ]
