@@ -1,6 +1,7 @@
 """Every table of the shop in one place, for migrations and tests."""
 
 from shop.accounts import models as accounts
+from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
 from shop.clock import BusinessClock
@@ -23,7 +24,7 @@ from shop.stock import models as stock
 metadata = Model.metadata
 rooms = (
     accounts, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, notices, orders, outbox,
-    payments, regions, reporting, stock, BusinessClock,
+    payments, people, regions, reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

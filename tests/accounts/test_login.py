@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Organisation
-from shop.accounts.service import logging_in, registering
+from shop.accounts.service import logging_in, passwords, registering
 from shop.actor import SYSTEM, Audience, Role
-from shop.errors import Invalid, TooMany
+from shop.errors import Invalid, Refusal, TooMany
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -42,31 +42,35 @@ def clerk(session: Session, school: Organisation) -> str:
     return "clerk@example.com"
 
 
+def check(session: Session, email: str, password: str) -> logging_in.LoggedIn | Refusal:
+    claim = logging_in.look_up(session, login=email)
+    right = passwords.matches(claim.password_hash, password)
+    return logging_in.decide(session, claim, right=right)
+
+
 def test_the_right_password_gives_a_token_that_names_its_actor(
     session: Session, school: Organisation, clerk: str
 ) -> None:
-    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
-    assert user_id is not None
-    token, _ = logging_in.issue_token(session, user_id=user_id)
-    found = logging_in.authenticate(session, token)
+    done = check(session, clerk, "correct horse")
+    assert isinstance(done, logging_in.LoggedIn)
+    found = logging_in.authenticate(session, done.token)
     assert found is not None
     actor, _ = found
     assert (actor.organisation_id, actor.audience, actor.roles) == (school.id, Audience.BUYER, {Role.REQUESTER})
 
 
 def test_a_token_that_was_logged_out_is_nobody(session: Session, clerk: str) -> None:
-    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
-    assert user_id is not None
-    token, _ = logging_in.issue_token(session, user_id=user_id)
-    logging_in.log_out(session, token)
-    assert logging_in.authenticate(session, token) is None
+    done = check(session, clerk, "correct horse")
+    assert isinstance(done, logging_in.LoggedIn)
+    logging_in.log_out(session, done.token)
+    assert logging_in.authenticate(session, done.token) is None
 
 
 def test_after_five_wrong_guesses_even_the_right_password_waits(session: Session, clerk: str) -> None:
     for _ in range(logging_in.GUESSES_A_MINUTE):
-        assert logging_in.check_password(session, email=clerk, password="guess") is None
+        assert isinstance(check(session, clerk, "guess"), logging_in.WrongCredentials)
     with pytest.raises(TooMany):
-        logging_in.check_password(session, email=clerk, password="correct horse")
+        check(session, clerk, "correct horse")
 
 
 def test_one_code_belongs_to_one_organisation(session: Session, school: Organisation) -> None:
