@@ -18,7 +18,7 @@ from shop.outbox import service as outbox
 from shop.outbox.models import Event
 
 log = structlog.get_logger()
-PART, ENDPOINT = PublicId("so"), PublicId("hook")
+PART, ENDPOINT, APPLICATION, ORGANISATION = (PublicId(word) for word in ("so", "hook", "app", "org"))
 
 
 def tell(taken: outbox.Claim, **payload: Any) -> None:
@@ -75,6 +75,10 @@ def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) 
     told = [key for key, kind in rows if AUDIENCE[Kind(kind)] in notices.TOLD[taken.kind]]
     if "endpoint_id" in payload:
         return dict.fromkeys(told, ENDPOINT.format(payload["endpoint_id"]))
+    if "application_id" in payload:
+        return dict.fromkeys(told, APPLICATION.format(payload["application_id"]))
+    if "organisation_id" in payload:
+        return dict.fromkeys(told, ORGANISATION.format(payload["organisation_id"]))
     if "supplier_order_id" in payload:
         return dict.fromkeys(told, PART.format(payload["supplier_order_id"]))
     parts = session.execute(

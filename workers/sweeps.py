@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from shop.accounts.service import granting
 from shop.catalogue import cards as catalogue
 from shop.clock import business_day, business_now, machine_now
 from shop.files import service as files
@@ -36,6 +37,11 @@ def close_supply_windows(session: Session) -> int:
 def rewrite_lapsed(session: Session) -> int:
     """Take certificates that have lapsed off the cards of their listings."""
     return catalogue.rewrite_lapsed(session, on=business_day(business_now(session)))
+
+
+def pass_selling_time(session: Session) -> int:
+    """Lift suspensions that are over, remind of rights to sell that end soon, and end those that have."""
+    return granting.pass_time(session, now=business_now(session))
 
 
 def ask_stripe() -> None:

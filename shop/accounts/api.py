@@ -12,7 +12,7 @@ from shop.accounts.service import logging_in
 from shop.actor import Actor
 from shop.errors import TooMany
 from shop.http.problems import from_refusal
-from shop.http.routes import ANY_MEMBER, PUBLIC, Routes
+from shop.http.routes import ANY_MEMBER, ANYBODY_LOGGED_IN, PUBLIC, Routes
 
 routes = Routes("/v1", tag="Account")
 
@@ -40,7 +40,7 @@ def log_in(session: Session, body: LogIn) -> TokenOut | Response:
     return TokenOut(token=token, expires_at=expires_at.isoformat())
 
 
-@routes.post("/auth/logout", allow=ANY_MEMBER, answers={204: None})
+@routes.post("/auth/logout", allow=ANYBODY_LOGGED_IN, answers={204: None})
 def log_out(session: Session) -> None:
     """End the token of this request."""
     logging_in.log_out(session, bearer() or "")

@@ -1,6 +1,6 @@
 """Organisations, budget units, addresses, users, memberships and tokens."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     COOPERATIVE = "cooperative"
     FAMILY_FARM = "family_farm"
     PRODUCER = "producer"
+    AGENT = "agent"
     COUNTY_REVIEWER = "county_reviewer"
     PLATFORM = "platform"
 
@@ -33,17 +34,21 @@ AUDIENCE = {
     Kind.COOPERATIVE: Audience.COOPERATIVE,
     Kind.FAMILY_FARM: Audience.COOPERATIVE,
     Kind.PRODUCER: Audience.COOPERATIVE,
+    Kind.AGENT: Audience.COOPERATIVE,
     Kind.COUNTY_REVIEWER: Audience.ADMIN,
     Kind.PLATFORM: Audience.ADMIN,
 }
 
 
 class Organisation(Model):
-    """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it."""
+    """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it.
+
+    `selling_until`: the first business day on which a seller has no right to sell any more; null is no right at all.
+    """
 
     __tablename__ = "organisation"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("status IN ('applying', 'active', 'suspended', 'closed')", name="status"),
         CheckConstraint(
             "uscc IS NOT NULL OR parent_id IS NOT NULL OR kind IN ('platform', 'county_reviewer')",
             name="has_code_or_parent",
@@ -59,6 +64,7 @@ class Organisation(Model):
     division_code: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
     created_at: Mapped[datetime]
+    selling_until: Mapped[date | None]
 
 
 class BudgetUnit(Model):
@@ -113,7 +119,10 @@ class Membership(Model):
 
 
 class ApiToken(Model):
-    """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`."""
+    """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`.
+
+    `assist_mandate_id`: a helper's session for a cooperative.
+    """
 
     __tablename__ = "api_token"
     __table_args__ = (
@@ -131,6 +140,7 @@ class ApiToken(Model):
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    assist_mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey("assist_mandate.id"))
 
 
 class LoginFailure(Model):

@@ -11,6 +11,8 @@ from shop.db import Model, id_column
 
 
 class AuditEntry(Model):
+    """One act. `home_organisation_id` and `mandate_id`: of the helper who did it for the organisation."""
+
     __tablename__ = "audit_entry"
     __table_args__ = (Index("ix_audit_entry_subject", "subject_kind", "subject_id", "id"),)
 
@@ -23,4 +25,6 @@ class AuditEntry(Model):
     subject_kind: Mapped[str]
     subject_id: Mapped[UUID]
     reason: Mapped[str | None]
+    home_organisation_id: Mapped[UUID | None]
+    mandate_id: Mapped[UUID | None]
     change: Mapped[dict[str, Any]]

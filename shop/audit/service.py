@@ -34,6 +34,8 @@ def record(
             subject_kind=kind,
             subject_id=subject,
             reason=reason,
+            home_organisation_id=by.home_id,
+            mandate_id=by.mandate_id,
             change=change,
         )
     )

@@ -55,7 +55,10 @@ CATEGORIES = {
 
 
 class Product(Model):
-    """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered."""
+    """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered.
+
+    `mandate_id`: the mandate of the principal whose goods these are, where an agent sells them.
+    """
 
     __tablename__ = "product"
     __table_args__ = (
@@ -76,6 +79,7 @@ class Product(Model):
     grade: Mapped[str]
     spec: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey("agent_mandate.id"))
     created_at: Mapped[datetime]
 
 

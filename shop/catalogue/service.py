@@ -20,7 +20,7 @@ from shop.errors import Invalid, NotFound, Refusal, VersionConflict
 from shop.ids import new_id
 from shop.outbox import service as outbox
 from shop.regions.models import province_of
-from shop.regions.service import lists_of
+from shop.regions.service import is_county, lists_of
 
 RISE_WITHOUT_REVIEW = 10
 """By how many per cent a price may rise above the reviewed one without another review; any cut may be made."""
@@ -103,7 +103,7 @@ def own_product(session: Session, by: Actor, product_id: UUID | None, today: dat
     ).first()
     if product is None:
         raise NotFound("No such product of yours.")
-    if not queries.is_county(session, product.origin_code, today):
+    if not is_county(session, product.origin_code, today):
         raise Invalid("The product's origin is no county on this day.", pointer="/product_id")
     return product
 
@@ -115,7 +115,7 @@ def enter_product(session: Session, *, by: Actor, wanted: ProductIn, now: dateti
     changes, its other listings that are on sale go back to review.
     """
     today = business_day(now)
-    if not queries.is_county(session, wanted.origin_code, today):
+    if not is_county(session, wanted.origin_code, today):
         raise Invalid("This code is no county on this day.", pointer="/product/origin_code")
     facts = {name: getattr(wanted, name) for name in REVIEWED_FACTS}
     facts["tags"] = lists_of(session, wanted.origin_code, today)

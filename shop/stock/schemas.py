@@ -1,30 +1,16 @@
 """Supply and lots as JSON; quantities in packs of the listing where a listing is named, else in base units."""
 
-import re
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
 from shop.ids import ListingId, LotId, ProductId, SupplyId
 from shop.stock.models import Lot, Supply
 
-DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", re.ASCII)
-
-
-def from_iso(value: Any) -> Any:
-    """The date that `2024-10-15` names; anything else is left for the strict check to refuse."""
-    if isinstance(value, str) and DAY.match(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            return value
-    return value
-
-
-Day = Annotated[date, BeforeValidator(from_iso)]
 Packs = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, ApiToken, Kind, LoginFailure, Membership, User
-from shop.actor import Actor, Role
+from shop.actor import HELPER_ROLES, Actor, Audience, Role
 from shop.errors import TooMany, Unauthenticated
 from shop.ids import new_id
 
@@ -114,13 +114,21 @@ FIND_ACTOR = text(
     """
     SELECT u.id, m.id, o.id, o.kind, m.roles, m.order_limit_fen, m.regions, t.scopes, t.id,
            clock_timestamp() + (SELECT offset_us FROM business_clock) * interval '1 microsecond',
-           t.last_used_at IS NULL OR t.last_used_at < clock_timestamp() - CAST(:every AS interval)
+           t.last_used_at IS NULL OR t.last_used_at < clock_timestamp() - CAST(:every AS interval),
+           a.id, a.cooperative_id
     FROM api_token t
     JOIN membership m ON m.id = t.membership_id
     JOIN person u ON u.id = m.user_id
     JOIN organisation o ON o.id = m.organisation_id
+    LEFT JOIN assist_mandate a ON a.id = t.assist_mandate_id
+    LEFT JOIN organisation c ON c.id = a.cooperative_id
     WHERE t.token_hash = :token_hash AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
       AND u.status = 'active' AND o.status <> 'closed'
+      AND (t.assist_mandate_id IS NULL OR (
+          a.revoked_at IS NULL AND 'helper' = ANY(m.roles) AND c.status IN ('active', 'applying')
+          AND a.valid @> (SELECT ((clock_timestamp() + offset_us * interval '1 microsecond')
+                                  AT TIME ZONE 'Asia/Shanghai')::date FROM business_clock)
+      ))
     """
 )
 
@@ -128,12 +136,13 @@ FIND_ACTOR = text(
 def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
     """The actor behind a token and the business time, in one statement; None for a token that does not hold.
 
-    Roles are read afresh each time: a role taken away is gone at the next request.
+    Roles are read afresh each time: a role taken away is gone at the next request. So is a helper's mandate, which
+    holds on its days, until it is revoked, and for a cooperative that sells or applies.
     """
     row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token), "every": USE_NOTED_EVERY}).first()
     if row is None:
         return None
-    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, unnoted = row
+    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, unnoted, *lent = row
     if unnoted:
         session.execute(
             update(ApiToken)
@@ -141,6 +150,12 @@ def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
             .values(last_used_at=func.clock_timestamp())
             .execution_options(synchronize_session=False)
         )
+    mandate_id, cooperative_id = lent
+    if mandate_id is not None:
+        return Actor(
+            user_id, membership_id, cooperative_id, Audience.COOPERATIVE, HELPER_ROLES,
+            mandate_id=mandate_id, home_id=organisation_id, token_id=token_id,
+        ), now  # fmt: skip
     actor = Actor(
         user_id, membership_id, organisation_id, AUDIENCE[Kind(kind)], frozenset(Role(r) for r in roles), limit,
         tuple(regions), None if scopes is None else frozenset(scopes), token_id=token_id,

@@ -7,10 +7,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
+from shop.accounts.service import granting
+from shop.accounts.service.granting import NO_END
 from shop.accounts.service.logging_in import hasher
 from shop.accounts.uscc import is_valid
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.audit import service as audit_service
+from shop.clock import business_day
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
@@ -27,8 +30,12 @@ def register(
     parent_id: UUID | None,
     by: Actor,
     now: datetime,
+    applying: bool = False,
 ) -> Organisation:
-    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has)."""
+    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has).
+
+    A seller that the system registers may sell at once and without an end; one that is `applying` waits for admission.
+    """
     if uscc is not None:
         if not is_valid(uscc):
             raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
@@ -43,10 +50,13 @@ def register(
         uscc=uscc,
         parent_id=parent_id,
         division_code=division_code,
+        status="applying" if applying else "active",
         created_at=now,
     )
     session.add(organisation)
     session.flush()
+    if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
+        granting.give(session, organisation_id=organisation.id, begins=business_day(now), ends=NO_END, by=by, now=now)
     audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
     return organisation
 
