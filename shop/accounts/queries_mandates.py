@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, false, or_, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Membership, Organisation, User
+from shop.accounts.models import Kind, Membership, Organisation, User
 from shop.accounts.models_mandates import AgentMandate, AssistMandate
 from shop.accounts.queries_admission import of_regions
 from shop.actor import Actor, Audience, Role
@@ -67,7 +67,7 @@ def assist_mandate(session: Session, actor: Actor, mandate_id: UUID) -> AssistMa
 
 
 def helper_membership(session: Session, user_id: UUID, organisation_id: UUID) -> UUID | None:
-    """The membership by which a person is a helper of an admin organisation; None for who is not."""
+    """The membership by which a person is a helper of a county office; None for who is not."""
     return session.scalar(
         select(Membership.id)
         .join(User, User.id == Membership.user_id)
@@ -78,7 +78,7 @@ def helper_membership(session: Session, user_id: UUID, organisation_id: UUID) ->
             Membership.roles.contains([Role.HELPER]),
             User.status == "active",
             Organisation.status == "active",
-            Organisation.kind.in_(("county_reviewer", "platform")),
+            Organisation.kind == Kind.COUNTY_REVIEWER,
         )
     )
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from shop.accounts.service import selling
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.catalogue import queries
@@ -49,15 +50,22 @@ def price_at(tiers: Sequence[Sequence[int]], packs: int) -> int:
 
 
 def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) -> UUID:
-    """Make a listing and hand it in for review; gives its id.
+    """Make a listing and hand it in for review; gives its id. NoSellingRight or MandateExpired for who may not list.
 
-    A product that is described is made or brought up to date; one that is named stays as it is.
+    A product that is described is made or brought up to date; one that is named stays as it is. A listing of which more
+    may be ordered than its seller declared for a year carries that as a note to the reviewer.
     """
     today = business_day(now)
+    described = wanted.product or own_product(session, by, wanted.product_id, today)
+    stands = selling.standing(
+        session, organisation_id=by.organisation_id, product=described.name, category=described.category, on=today
+    )
     if wanted.product is not None:
         product = session.get_one(Product, enter_product(session, by=by, wanted=wanted.product, now=now))
     else:
-        product = own_product(session, by, wanted.product_id, today)
+        assert isinstance(described, Product)
+        product = described
+    product.mandate_id = stands.mandate_id
     measured = session.scalar(select(Listing.base_unit).where(Listing.product_id == product.id).limit(1))
     if measured not in (None, wanted.base_unit):
         # Lots and their movements belong to the product and are counted in one unit.
@@ -86,11 +94,24 @@ def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) ->
         search_text="",
         grams=[],
         card="",
+        review_note=note_beyond(stands, wanted.max_packs, wanted.pack_grams),
     )
     session.add(listing)
     session.flush()
     changed(session, listing.id, "listing.submitted", by=by, now=now, today=today)
     return listing.id
+
+
+def note_beyond(stands: selling.Standing, max_packs: int, pack_grams: int) -> str | None:
+    """What a reviewer is told of a listing that goes beyond the declared capacity; None within it."""
+    if not beyond(stands, max_packs, pack_grams):
+        return None
+    grams = stands.declared_grams
+    return f"超出申报年产能（{grams} 克）。 Beyond the declared capacity of {grams} g a year."
+
+
+def beyond(stands: selling.Standing, max_packs: int, pack_grams: int) -> bool:
+    return stands.declared_grams is not None and max_packs * pack_grams > stands.declared_grams
 
 
 def own_product(session: Session, by: Actor, product_id: UUID | None, today: date) -> Product:
@@ -163,11 +184,11 @@ def change(
     """Change a listing that is still at `revision`, or refuse with VersionConflict.
 
     A listing on sale stays so when its price is cut or rises by at most 10 % above the reviewed one; otherwise, and
-    when it was not on sale, it goes to review.
+    when it was not on sale, or more may be ordered now and that is beyond the declared capacity, it goes to review.
     """
     if revision is None:
         raise RevisionMissing(pointer="/header/If-Match")
-    listing, _ = queries.listing(session, by, listing_id)
+    listing, product = queries.listing(session, by, listing_id)
     if revision != str(listing.revision):
         raise VersionConflict(f"The listing is at revision {listing.revision} now.", revision=listing.revision)
     given: dict[str, Any] = wanted.model_dump(exclude_none=True, exclude={"tiers"})
@@ -179,6 +200,17 @@ def change(
         raise Invalid("The first tier begins at min_packs or below.", pointer="/tiers")
     reviewed = listing.reviewed_tiers or listing.tiers
     stays = listing.status == ListingStatus.LISTED and stays_listed(reviewed, tiers)
+    most = given.get("max_packs", listing.max_packs)
+    if not stays or most > listing.max_packs:
+        stands = selling.standing(
+            session,
+            organisation_id=listing.cooperative_id,
+            product=product.name,
+            category=product.category,
+            on=business_day(now),
+        )
+        stays = stays and not beyond(stands, most, listing.pack_grams)
+        given["review_note"] = note_beyond(stands, most, listing.pack_grams) or listing.review_note
     status = ListingStatus.LISTED if stays else ListingStatus.IN_REVIEW
     # What was decided above holds for this revision only, so the UPDATE asks for it again.
     done = session.execute(
@@ -203,11 +235,19 @@ def delist(session: Session, *, listing_id: UUID, by: Actor, now: datetime) -> N
 
 def review(session: Session, *, listing_id: UUID, by: Actor, wanted: ReviewIn, now: datetime) -> None:
     """Publish a listing or return it to its cooperative with a note."""
-    listing, _ = queries.listing(session, by, listing_id)
+    listing, product = queries.listing(session, by, listing_id)
     if wanted.revision is not None and wanted.revision != listing.revision:
         raise VersionConflict(f"The listing is at revision {listing.revision} now.", revision=listing.revision)
     values: dict[str, Any] = {"review_note": wanted.note or None}
     if wanted.decision == "approve":
+        # The right may have ended since the listing was handed in.
+        selling.standing(
+            session,
+            organisation_id=listing.cooperative_id,
+            product=product.name,
+            category=product.category,
+            on=business_day(now),
+        )
         to, kind = ListingStatus.LISTED, "listing.published"
         values |= {"listed_at": now, "reviewed_tiers": Listing.tiers}
     else:

@@ -1,4 +1,4 @@
-"""Mandates of agents: registered by the agent with the paper, confirmed by a principal that is here, revoked by either."""
+"""Mandates of agents: registered by the agent with the paper, confirmed by a principal here, ended by either."""
 
 from datetime import date, datetime
 from uuid import UUID
