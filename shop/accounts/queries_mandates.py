@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, false, or_, select
+from sqlalchemy import Select, any_, false, or_, select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation, User
@@ -75,7 +75,7 @@ def helper_membership(session: Session, user_id: UUID, organisation_id: UUID) ->
         .where(
             Membership.user_id == user_id,
             Membership.organisation_id == organisation_id,
-            Membership.roles.contains([Role.HELPER]),
+            any_(Membership.roles) == Role.HELPER.value,
             User.status == "active",
             Organisation.status == "active",
             Organisation.kind == Kind.COUNTY_REVIEWER,
