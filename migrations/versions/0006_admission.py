@@ -376,6 +376,11 @@ def upgrade() -> None:
     op.execute(
         "UPDATE organisation SET selling_until = '9999-12-31' WHERE kind IN ('cooperative', 'family_farm', 'producer')"
     )
+    op.execute("ALTER TABLE listing DROP CONSTRAINT ck_listing_status")
+    op.execute(
+        "ALTER TABLE listing ADD CONSTRAINT ck_listing_status"
+        " CHECK (status IN ('draft', 'in_review', 'listed', 'paused', 'delisted'))"
+    )
     op.add_column("product", sa.Column("mandate_id", sa.Uuid(), nullable=True))
     op.create_foreign_key(op.f("fk_product_mandate_id"), "product", "agent_mandate", ["mandate_id"], ["id"])
     op.add_column("api_token", sa.Column("assist_mandate_id", sa.Uuid(), nullable=True))

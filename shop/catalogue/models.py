@@ -22,13 +22,15 @@ class ListingStatus(StrEnum):
     DRAFT = "draft"
     IN_REVIEW = "in_review"
     LISTED = "listed"
+    PAUSED = "paused"
     DELISTED = "delisted"
 
 
-NEXT = {  # the whole life of a listing
+NEXT = {  # the whole life of a listing; it is paused while its seller may not sell
     ListingStatus.DRAFT: {ListingStatus.IN_REVIEW},
     ListingStatus.IN_REVIEW: {ListingStatus.LISTED, ListingStatus.DRAFT},
-    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
+    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW, ListingStatus.PAUSED},
+    ListingStatus.PAUSED: {ListingStatus.LISTED, ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
     ListingStatus.DELISTED: {ListingStatus.IN_REVIEW},
 }
 
@@ -137,7 +139,7 @@ class Listing(Model):
 
     __tablename__ = "listing"
     __table_args__ = (
-        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'delisted')", name="status"),
+        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'paused', 'delisted')", name="status"),
         CheckConstraint("base_unit IN ('g', 'piece') AND pack_base_quantity > 0", name="pack"),
         CheckConstraint("min_packs > 0 AND step_packs > 0 AND max_packs >= min_packs", name="packs"),
         CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),

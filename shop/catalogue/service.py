@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from shop.accounts.models import Organisation
 from shop.accounts.service import selling
-from shop.actor import Actor
+from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
 from shop.catalogue import queries
 from shop.catalogue.cards import write_cards
@@ -171,7 +172,7 @@ def enter_product(session: Session, *, by: Actor, wanted: ProductIn, now: dateti
             .with_for_update()
         ).all()
         for listing_id, status in others:
-            if status == ListingStatus.LISTED:
+            if status in (ListingStatus.LISTED, ListingStatus.PAUSED):
                 move(session, listing_id, to=ListingStatus.IN_REVIEW)
                 changed(session, listing_id, "listing.submitted", by=by, now=now, today=today)
         write_cards(session, [listing_id for listing_id, _ in others], on=today)
@@ -254,6 +255,36 @@ def review(session: Session, *, listing_id: UUID, by: Actor, wanted: ReviewIn, n
         to, kind = ListingStatus.DRAFT, "listing.returned"
     move(session, listing_id, to=to, revision=wanted.revision, **values)
     changed(session, listing_id, kind, by=by, now=now, today=business_day(now), reason=wanted.note or None)
+
+
+def follow_right(session: Session, *, cooperative_id: UUID, now: datetime) -> int:
+    """Take a seller's listings off the shelves while it may not sell, and put them back when it may; gives how many.
+
+    What the organisation's row says now decides, so that events which come twice or late do no harm; the row is locked,
+    so that of two who follow it the later one sees what the earlier one did.
+    """
+    today = business_day(now)
+    row = session.execute(
+        select(Organisation.status, Organisation.selling_until)
+        .where(Organisation.id == cooperative_id)
+        .with_for_update(key_share=True)
+    ).one()
+    sells = row.status == "active" and row.selling_until is not None and row.selling_until > today
+    before, after, kind = (
+        (ListingStatus.PAUSED, ListingStatus.LISTED, "listing.resumed")
+        if sells
+        else (ListingStatus.LISTED, ListingStatus.PAUSED, "listing.paused")
+    )
+    found = session.scalars(
+        select(Listing.id)
+        .where(Listing.cooperative_id == cooperative_id, Listing.status == before)
+        .order_by(Listing.id)
+        .with_for_update()
+    ).all()
+    for listing_id in found:
+        move(session, listing_id, to=after)
+        changed(session, listing_id, kind, by=SYSTEM, now=now, today=today)
+    return len(found)
 
 
 def move(session: Session, listing_id: UUID, *, to: ListingStatus, revision: int | None = None, **values: Any) -> None:

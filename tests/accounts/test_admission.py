@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text, update
@@ -29,6 +30,8 @@ from tests.accounts.county import (
     a_return,
     an_application,
 )
+from workers import catalogue
+from workers.subscriptions import SUBSCRIPTIONS
 from workers.sweeps import drop_files, pass_selling_time
 
 APPLICATION = "/v1/cooperative/application"
@@ -47,6 +50,14 @@ def events(kind: str) -> int:
 def sweep() -> None:
     while in_unit_of_work(pass_selling_time):
         pass
+
+
+def follow(kind: str) -> None:
+    """Let the worker hear of every event of a kind."""
+    with unit_of_work() as session:
+        for payload in session.scalars(select(Event.payload).where(Event.kind == kind)).all():
+            assert catalogue.follow_right in SUBSCRIPTIONS[kind]
+            catalogue.follow_right(session, organisation_id=UUID(hex=payload["organisation_id"]))
 
 
 def test_a_cooperative_comes_from_nothing_to_selling(county: County) -> None:
@@ -90,17 +101,27 @@ def test_a_cooperative_comes_from_nothing_to_selling(county: County) -> None:
 
     county.post("operator", f"/v1/admin/sellers/{seller}/suspend", {"reason": "抽检不合格"})
     assert faults(county.order(listing)) == ["not_selling"]
+    assert county.get("", f"/v1/public/listings/{listing}")["id"] == listing  # until the worker hears of it
+    follow("selling_right.suspended")
+    assert county.ask("", "GET", f"/v1/public/listings/{listing}").status_code == 404
+    assert faults(county.order(listing)) == ["not_selling"]
     assert county.refused("applicant", "POST", "/v1/cooperative/listings", a_listing_body())[1] == "no_selling_right"
     ship(county, part, listing)
 
     county.post("operator", f"/v1/admin/sellers/{seller}/reinstate", {"reason": "整改完成"})
     assert county.order(listing).status_code == 201
+    follow("selling_right.reinstated")
+    follow("selling_right.suspended")  # late, or once more: what stands now counts
+    assert county.get("", f"/v1/public/listings/{listing}")["id"] == listing
     county.move_to(datetime(2025, 10, 14, 15, 59, tzinfo=UTC))  # the last minute of the last day in Beijing
     assert county.order(listing).status_code == 201
     county.move_to(datetime(2025, 10, 14, 16, 0, tzinfo=UTC))
     assert faults(county.order(listing)) == ["not_selling"]
+    sweep()
+    follow("selling_right.expired")
+    assert county.get("", "/v1/public/listings")["items"] == []
     history = county.get("operator", f"/v1/admin/sellers/{seller}/selling-right")["history"]
-    assert [entry["what"] for entry in history] == ["reinstated", "suspended", "granted"]
+    assert [entry["what"] for entry in history] == ["expired", "reinstated", "suspended", "granted"]
 
 
 def ship(county: County, part: str, listing: str) -> None:

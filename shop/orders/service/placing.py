@@ -114,6 +114,9 @@ class Placed:
         return self.goods_fen + self.freight_fen
 
 
+ORDERABLE = (ListingStatus.LISTED, ListingStatus.PAUSED)
+"""A pause follows the seller's right a moment later; here the right itself is asked."""
+
 LISTINGS = text(
     """
     SELECT l.id, l.status, l.revision, l.product_id, l.cooperative_id, l.pack_name, l.base_unit, l.pack_base_quantity,
@@ -230,7 +233,7 @@ def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
         def no(name: str, code: str, detail: str, at: str = pointer, **facts: Any) -> None:
             faults.append(fault(f"{at}/{name}", code, detail) | facts)
 
-        if listing is None or listing.status != ListingStatus.LISTED:
+        if listing is None or listing.status not in ORDERABLE:
             no("listing_id", "not_listed", "this listing is not on sale")
             continue
         if listing.cooperative_status != "active" or listing.selling_until is None or listing.selling_until <= today:
