@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.accounts.models_mandates import AssistMandate
 from shop.actor import Audience
 from shop.db import Model, id_column
 
@@ -140,7 +141,7 @@ class ApiToken(Model):
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-    assist_mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey("assist_mandate.id"))
+    assist_mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AssistMandate.id))
 
 
 class LoginFailure(Model):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
 from shop.errors import Refusal
+from shop.files.models import StoredFile
 
 
 class ApplicationStatus(StrEnum):
@@ -169,7 +170,7 @@ class ApplicationDocument(Model):
     id: Mapped[UUID] = id_column()
     application_id: Mapped[UUID] = mapped_column(ForeignKey("admission_application.id"))
     kind: Mapped[str]
-    file_id: Mapped[UUID] = mapped_column(ForeignKey("stored_file.id"))
+    file_id: Mapped[UUID] = mapped_column(ForeignKey(StoredFile.id))
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     valid_until: Mapped[date | None]
     added_at: Mapped[datetime]

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
+from shop.files.models import StoredFile
 
 
 class AgentMandate(Model):
@@ -31,7 +32,7 @@ class AgentMandate(Model):
     principal_name: Mapped[str | None]
     products: Mapped[list[str]] = mapped_column(ARRAY(Text))
     valid: Mapped[Range[date]] = mapped_column(DATERANGE)
-    file_id: Mapped[UUID] = mapped_column(ForeignKey("stored_file.id"))
+    file_id: Mapped[UUID] = mapped_column(ForeignKey(StoredFile.id))
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -56,7 +57,7 @@ class AssistMandate(Model):
     helper_organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     valid: Mapped[Range[date]] = mapped_column(DATERANGE)
-    file_id: Mapped[UUID] = mapped_column(ForeignKey("stored_file.id"))
+    file_id: Mapped[UUID] = mapped_column(ForeignKey(StoredFile.id))
     given_by_user_id: Mapped[UUID]
     given_by_organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     reason: Mapped[str | None]

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.accounts.models_mandates import AgentMandate
 from shop.db import Model, id_column
 from shop.errors import Refusal
 
@@ -81,7 +82,7 @@ class Product(Model):
     grade: Mapped[str]
     spec: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey("agent_mandate.id"))
+    mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AgentMandate.id))
     created_at: Mapped[datetime]
 
 

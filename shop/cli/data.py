@@ -10,7 +10,7 @@ from config.settings import settings
 from shop.db import in_unit_of_work
 from shop.errors import Invalid
 
-KINDS = ("divisions", "eligibility", "pairings", "reference-prices", "hubs", "lanes")
+KINDS = ("divisions", "eligibility", "list-rules", "pairings", "reference-prices", "hubs", "lanes")
 SHOWN_FAULTS = 20
 
 

@@ -131,21 +131,10 @@ def counts(session: Session, county_code: str, on: date, indicator: str) -> bool
     """Whether goods of the county count for an indicator on that day, whoever may sell them.
 
     The reserved share of budget units (`reserved_share`) counts the 832 from 2021; whether it does so after 2025 is not
-    decided, so the rule has no end until `end_rule` gives it one.
+    decided, so the rule has no end until one is loaded (`shop import list-rules FILE`).
     """
     asked = {"use": "counts", "indicator": indicator, "county": county_code, "on": on}
     return session.execute(RULES, asked).first() is not None
-
-
-def end_rule(session: Session, *, use: str, listed: str, indicator: str = "", on: date) -> None:
-    """Let the rule of a list that is in force end before that day; the list's other rules stay as they are."""
-    session.execute(
-        text(
-            "UPDATE list_rule SET valid = daterange(lower(valid), :on)"
-            " WHERE use = :use AND list = :list AND indicator = :indicator AND valid @> CAST(:on AS date)"
-        ),
-        {"use": use, "list": listed, "indicator": indicator, "on": on},
-    )
 
 
 def is_county(session: Session, code: str, on: date) -> bool:

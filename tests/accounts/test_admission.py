@@ -6,13 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Organisation
 from shop.accounts.models_admission import StepRule
-from shop.accounts.schemas_admission import Category
+from shop.accounts.schemas_admission import CapacityIn, Category
 from shop.accounts.service import granting, registering
+from shop.accounts.service.applying import grams_of
 from shop.actor import SYSTEM
 from shop.catalogue.models import CATEGORIES
 from shop.db import in_unit_of_work, unit_of_work
@@ -29,12 +33,16 @@ from tests.accounts.county import (
     a_listing_body,
     a_return,
     an_application,
+    application,
 )
+from tests.catalogue.market import statements
+from tests.outbox.helpers import work
 from workers import catalogue
 from workers.subscriptions import SUBSCRIPTIONS
 from workers.sweeps import drop_files, pass_selling_time
 
 APPLICATION = "/v1/cooperative/application"
+PUBLIC = "/v1/public/applications"
 
 
 def faults(answer: Any) -> list[str]:
@@ -215,6 +223,51 @@ def test_a_code_and_an_e_mail_begin_one_application(county: County) -> None:
     assert county.refused("", "POST", "/v1/public/applications", body)[2] == ["/organisation/uscc"]
     other = an_application() | {"contact": body["contact"]}
     assert county.refused("", "POST", "/v1/public/applications", other)[2] == ["/contact/email"]
+
+
+def test_of_many_who_apply_with_one_code_at_once_one_does(county: County) -> None:
+    body = an_application()
+    bodies = [body | {"contact": body["contact"] | {"email": f"head{n}@example.org"}} for n in range(4)]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda one: application().test_client().post(PUBLIC, json=one).status_code, bodies))
+    assert sorted(answers) == [201, 422, 422, 422]
+
+
+def test_the_queue_costs_the_same_however_long_it_is(county: County) -> None:
+    def cost() -> int:
+        with statements() as sent:
+            county.get("operator", "/v1/admin/applications")
+        return len(sent)
+
+    county.submitted()
+    cost()  # the token's first use is noted
+    one = cost()
+    for place in range(3):
+        county.submitted(f"applicant{place}")
+    assert cost() == one
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(area=st.integers(1, 10**9), grams=st.integers(1, 10**8))
+def test_land_times_yield_is_the_same_here_and_in_the_database(session: Session, area: int, grams: int) -> None:
+    expected = session.scalar(text("SELECT (2 * CAST(:a AS bigint) * :g + 100) / 200"), {"a": area, "g": grams})
+    item = CapacityIn(**a_capacity(area_mu_hundredths=area, yield_grams=grams, grams_per_year=0))
+    assert grams_of(item) == expected
+    assert abs(100 * grams_of(item) - area * grams) <= 50
+
+
+def test_a_seller_is_told_of_its_application_and_its_right(county: County) -> None:
+    made = county.submitted()
+    county.done(county.decide("agriculture", made, **a_return()))
+    county.post("applicant", f"{APPLICATION}/submit")
+    county.approved(made)
+    work("notices.tell", "catalogue.")
+    seller = county.get("applicant", "/v1/me")["organisation"]["id"]
+    told = county.get("applicant", "/v1/me/notices")["items"]
+    assert [(notice["kind"], notice["subject"]) for notice in told] == [
+        ("selling_right.granted", seller),
+        ("application.returned", made),
+    ]
 
 
 def test_a_list_that_lapses_ends_admission_only_when_its_rule_says_so(county: County) -> None:
@@ -440,8 +493,6 @@ def test_of_two_who_decide_a_step_at_once_exactly_one_does(county: County) -> No
 
 
 def decide_alone(county: County, name: str, application_id: str) -> int:
-    from tests.accounts.county import application
-
     answer = (
         application()
         .test_client()

@@ -1,9 +1,12 @@
 """Register organisations, people and what a buyer needs to order."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
@@ -17,6 +20,16 @@ from shop.clock import business_day
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+
+
+@contextmanager
+def taken(session: Session, detail: str, pointer: str) -> Iterator[None]:
+    """A savepoint in which a row that somebody else added a moment before is Invalid, as it is when seen beforehand."""
+    try:
+        with session.begin_nested():
+            yield
+    except IntegrityError as error:
+        raise Invalid(detail, pointer=pointer) from error
 
 
 def register(
@@ -53,8 +66,8 @@ def register(
         status="applying" if applying else "active",
         created_at=now,
     )
-    session.add(organisation)
-    session.flush()
+    with taken(session, "Another organisation has this code.", "/uscc"):
+        session.add(organisation)
     if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
         granting.give(session, organisation_id=organisation.id, begins=business_day(now), ends=NO_END, by=by, now=now)
     audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
@@ -84,8 +97,8 @@ def register_user(
         raise Invalid("This e-mail is taken.", pointer="/email")
     hashed = password_hash or hasher().hash(password or "")
     user = User(email=email.strip().lower(), name=name, password_hash=hashed)
-    session.add(user)
-    session.flush()
+    with taken(session, "This e-mail is taken.", "/email"):
+        session.add(user)
     session.add(
         Membership(
             user_id=user.id,
