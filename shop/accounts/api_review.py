@@ -11,6 +11,9 @@ from shop.accounts.schemas_admission import (
     ApplicationPage,
     DecideMany,
     Decision,
+    DecisionItem,
+    DecisionPage,
+    DecisionsQuery,
     OutcomeOut,
     OutcomesOut,
     QueueQuery,
@@ -77,6 +80,31 @@ def review_application(
     """
     reviewing.decide(session, application_id=application_id, wanted=body, by=actor, now=now)
     return shown(session, actor, application_id, now)
+
+
+@routes.get("/applications/reviews", allow=reviewer, answers={200: DecisionPage})
+def list_application_reviews(session: Session, actor: Actor, query: DecisionsQuery) -> DecisionPage:
+    """What was decided, newest first; a county reviewer sees what was of the reviewer's counties."""
+    question = f"application reviews {actor.user_id.hex}"
+    before = cursors.decode_id(question, query.cursor) if query.cursor else None
+    found = queries.decisions(session, actor, before=before, limit=query.limit)
+    page = found[: query.limit]
+    return DecisionPage(
+        items=[
+            DecisionItem(
+                application_id=review.application_id,
+                round=review.round,
+                step=review.step,
+                decision=review.decision,
+                reason=review.reason,
+                officer_name=review.officer_name,
+                office=review.office,
+                at=review.at.isoformat(),
+            )
+            for review in page
+        ],
+        next=cursors.encode(question, [page[-1].id.hex]) if len(found) > query.limit else None,
+    )
 
 
 @routes.post("/applications/reviews", allow=reviewer, answers={200: OutcomesOut})

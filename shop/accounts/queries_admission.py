@@ -100,6 +100,15 @@ def queue(
     return session.execute(wanted).all()
 
 
+def decisions(session: Session, actor: Actor, *, before: UUID | None, limit: int) -> Sequence[ApplicationReview]:
+    """What was decided of the applications that the actor may see, newest first, one more than the limit."""
+    seen = visible_applications(actor).with_only_columns(Application.id)
+    wanted = select(ApplicationReview).where(ApplicationReview.application_id.in_(seen))
+    if before:
+        wanted = wanted.where(ApplicationReview.id < before)
+    return session.scalars(wanted.order_by(ApplicationReview.id.desc()).limit(limit + 1)).all()
+
+
 @dataclass(frozen=True)
 class Parts:
     """What belongs to an application: capacities, documents with files, reviews with the files of their photos."""

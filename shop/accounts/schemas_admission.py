@@ -247,6 +247,29 @@ class ReviewOut(Out):
     at: str
 
 
+class DecisionItem(Out):
+    """A decision as the log of reviews shows it."""
+
+    application_id: ApplicationId
+    round: int
+    step: str
+    decision: str
+    reason: str
+    officer_name: str
+    office: str
+    at: str
+
+
+class DecisionPage(Out):
+    items: list[DecisionItem]
+    next: str | None
+
+
+class DecisionsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
 class MissingOut(Out):
     pointer: str
     detail: str

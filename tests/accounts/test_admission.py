@@ -479,6 +479,11 @@ def test_many_are_decided_at_once_and_each_says_how_it_went(county: County) -> N
         (third, "submitted", "revitalisation"),
     ]
     assert rest["next"] is None
+    log = county.get("agriculture", "/v1/admin/applications/reviews?limit=2")
+    older = county.get("agriculture", f"/v1/admin/applications/reviews?limit=2&cursor={log['next']}")
+    decided = [(item["application_id"], item["decision"]) for item in log["items"] + older["items"]]
+    assert sorted(decided) == sorted([(first, "return"), (second, "approve"), (third, "approve")])
+    assert county.get("yanchi", "/v1/admin/applications/reviews")["items"] == []
     twice = {"decisions": [a_decision(application_id=first)] * 2}
     assert county.refused("agriculture", "POST", "/v1/admin/applications/reviews", twice)[0] == 422
 
