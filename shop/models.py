@@ -1,6 +1,7 @@
 """Every table of the shop in one place, for migrations and tests."""
 
 from shop.accounts import models as accounts
+from shop.accounts import models_imports, models_quotas, models_units
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
 from shop.clock import BusinessClock
@@ -22,12 +23,12 @@ from shop.stock import models as stock
 
 metadata = Model.metadata
 rooms = (
-    accounts, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, notices, orders, outbox,
-    payments, regions, reporting, stock, BusinessClock,
+    accounts, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, models_imports,
+    models_quotas, models_units, notices, orders, outbox, payments, regions, reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (
     "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
-    "movement", "tracking_event", "acceptance", "acceptance_line",
+    "movement", "tracking_event", "acceptance", "acceptance_line", "quota_filing_history",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""
