@@ -28,6 +28,14 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "webhook.stored": (payments.apply_webhook,),
     "webhook_endpoint.disabled": (notices.tell, notices.mail),
     "job.requested": (jobs.run,),
+    "registration.approved": (notices.tell, notices.mail),
+    "registration.returned": (notices.tell, notices.mail),
+    "unit_link.offered": (notices.tell,),
+    "buying_mandate.proposed": (notices.tell,),
+    "buying_mandate.active": (notices.tell,),
+    "quota.due": (notices.tell, notices.mail),
+    "quota_filing.accepted": (notices.tell,),
+    "quota_filing.returned": (notices.tell, notices.mail),
 }
 
 

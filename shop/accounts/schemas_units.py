@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from shop.accounts.models import Address, BudgetUnit
 from shop.accounts.models_units import BuyingMandate, InvoiceProfile, UnitLink
@@ -181,6 +181,8 @@ class AnswerMandate(In):
 
 
 class MandateOut(Out):
+    model_config = ConfigDict(serialize_by_alias=True)
+
     id: MandateId
     kind: str
     unit_id: BudgetUnitId

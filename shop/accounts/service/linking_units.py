@@ -38,9 +38,7 @@ def offer(session: Session, *, by: Actor, parent_id: UUID, uscc: str, now: datet
     with unless_taken(session, detail="This organisation was asked already.", pointer="/uscc"):
         session.add(made)
     audit.record(session, by=by, action="offer", kind="unit_link", subject=made.id, now=now)
-    outbox.announce(
-        session, "unit_link.offered", now=now, seen_by=[by.organisation_id, organisation_id], link_id=made.id
-    )
+    outbox.announce(session, "unit_link.offered", now=now, seen_by=[organisation_id], link_id=made.id)
     return made
 
 

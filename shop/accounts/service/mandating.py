@@ -56,7 +56,7 @@ def give(session: Session, *, by: Actor, wanted: NewCatererMandate, now: datetim
         status=MandateStatus.ACTIVE,
         created_at=now,
     )
-    return keep(session, by, made, [by.organisation_id, caterer], now)
+    return keep(session, by, made, caterer, now)
 
 
 def propose(session: Session, *, by: Actor, wanted: NewUnionMandate, now: datetime) -> BuyingMandate:
@@ -82,17 +82,26 @@ def propose(session: Session, *, by: Actor, wanted: NewUnionMandate, now: dateti
         status=MandateStatus.PROPOSED,
         created_at=now,
     )
-    return keep(session, by, made, [by.organisation_id, owner.organisation_id], now)
+    return keep(session, by, made, owner.organisation_id, now)
 
 
-def keep(session: Session, by: Actor, made: BuyingMandate, seen_by: list[UUID], now: datetime) -> BuyingMandate:
+def keep(session: Session, by: Actor, made: BuyingMandate, told: UUID, now: datetime) -> BuyingMandate:
     with unless_taken(session, detail=TAKEN, pointer="/from"):
         session.add(made)
     audit.record(session, by=by, action=made.status, kind="buying_mandate", subject=made.id, now=now)
-    outbox.announce(
-        session, f"buying_mandate.{made.status}", now=now, seen_by=seen_by, mandate_id=made.id, unit_id=made.unit_id
-    )
+    tell(session, made, told, now)
     return made
+
+
+def tell(session: Session, mandate: BuyingMandate, told: UUID, now: datetime) -> None:
+    outbox.announce(
+        session,
+        f"buying_mandate.{mandate.status}",
+        now=now,
+        seen_by=[told],
+        mandate_id=mandate.id,
+        unit_id=mandate.unit_id,
+    )
 
 
 def seen(session: Session, by: Actor, mandate_id: UUID) -> tuple[BuyingMandate, bool]:
@@ -110,7 +119,10 @@ def answer(session: Session, *, by: Actor, mandate_id: UUID, accept: bool, now: 
     mandate, has_the_unit = seen(session, by, mandate_id)
     if not has_the_unit:
         raise NotFound("No such mandate to answer.")
-    return become(session, by, mandate, MandateStatus.ACTIVE if accept else MandateStatus.DECLINED, now)
+    become(session, by, mandate, MandateStatus.ACTIVE if accept else MandateStatus.DECLINED, now)
+    if accept:
+        tell(session, mandate, mandate.organisation_id, now)
+    return mandate
 
 
 def end(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> BuyingMandate:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, cast, select, update
+from sqlalchemy import Select, any_, literal, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_units as queries
@@ -16,7 +16,7 @@ from shop.accounts.service.keeping_addresses import checked
 from shop.accounts.service.logging_in import hasher
 from shop.accounts.service.managing_units import UnitHasSubordinates, unless_taken
 from shop.accounts.uscc import is_valid
-from shop.actor import BUYER_ROLES, SYSTEM, Actor
+from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
 from shop.audit import service as audit
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound, Refusal
@@ -142,10 +142,7 @@ def approve(session: Session, *, by: Actor, registration_id: UUID, order_limit_f
     )
     session.execute(
         update(Membership)
-        .where(
-            Membership.organisation_id == organisation.id,
-            Membership.roles.contains(cast(["manager"], ARRAY(Text))),
-        )
+        .where(Membership.organisation_id == organisation.id, literal(Role.MANAGER.value) == any_(Membership.roles))
         .values(order_limit_fen=limit)
     )
     tell(session, registration, by, "approve", None, now, order_limit_fen=limit)
