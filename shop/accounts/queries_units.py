@@ -173,11 +173,23 @@ def buyer_by_code(session: Session, uscc: str, *, kinds: Iterable[str], pointer:
 ROOTS = text(
     """
     WITH RECURSIVE up AS (
-        SELECT id AS unit, id, parent_id FROM budget_unit WHERE id = ANY(:units)
+        SELECT id AS unit, id, parent_id FROM budget_unit WHERE id = ANY(CAST(:units AS uuid[]))
         UNION ALL
         SELECT up.unit, u.id, u.parent_id FROM budget_unit u JOIN up ON u.id = up.parent_id
     )
     SELECT unit, id FROM up WHERE parent_id IS NULL
+    """
+)
+ABOVE = text(
+    """
+    WITH RECURSIVE up AS (
+        SELECT u.id, u.parent_id FROM budget_unit u
+        WHERE u.id IN (SELECT parent_id FROM budget_unit WHERE id = ANY(CAST(:units AS uuid[])))
+            AND u.id <> ALL(CAST(:units AS uuid[]))
+        UNION
+        SELECT u.id, u.parent_id FROM budget_unit u JOIN up ON u.id = up.parent_id
+    )
+    SELECT id, parent_id FROM up
     """
 )
 PATHS = text(
@@ -201,6 +213,11 @@ def roots_of(session: Session, unit_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The top unit of the tree that each unit stands in."""
     found = session.execute(ROOTS, {"units": sorted(set(unit_ids))})
     return {row.unit: row.id for row in found}
+
+
+def parents_above(session: Session, unit_ids: Iterable[UUID]) -> dict[UUID, UUID | None]:
+    """The units that stand above these and are none of them, each with the one above it."""
+    return {row.id: row.parent_id for row in session.execute(ABOVE, {"units": sorted(unit_ids)})}
 
 
 def fit(session: Session, unit_id: UUID, parent_id: UUID) -> tuple[bool, int]:
