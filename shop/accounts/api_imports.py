@@ -59,7 +59,7 @@ def upload_import(session: Session, actor: Actor, now: datetime, kind: ImportKin
     return import_out(importing.upload(session, by=actor, kind=kind, data=raw, now=now))
 
 
-@routes.get("/<import_id>", allow=manager, answers={200: ImportOut}, refusals=(NotFound,))
+@routes.get("/<import_id>/outcome", allow=manager, answers={200: ImportOut}, refusals=(NotFound,))
 def read_import(session: Session, actor: Actor, import_id: ImportId) -> ImportOut:
     """An upload, with what it would do or did."""
     return import_out(importing.own(session, actor, import_id))
