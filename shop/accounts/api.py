@@ -10,6 +10,7 @@ from shop.accounts.models import Address, BudgetUnit, Organisation
 from shop.accounts.schemas import AddressOut, BudgetUnitOut, LogIn, MeOut, OrganisationOut, TokenOut
 from shop.accounts.service import auditing, logging_in
 from shop.actor import Actor, Role
+from shop.db import seeing_all
 from shop.errors import TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import ANY_MEMBER, PUBLIC, Routes
@@ -40,7 +41,8 @@ def log_in(session: Session, body: LogIn) -> TokenOut | Response:
     if user_id is None:
         # Answered, not raised: the recorded failure must be kept.
         return from_refusal(logging_in.WrongCredentials())
-    token, expires_at = logging_in.issue_token(session, user_id=user_id)
+    with seeing_all(session):  # nobody is known yet, and what is asked for are this person's memberships
+        token, expires_at = logging_in.issue_token(session, user_id=user_id)
     return TokenOut(token=token, expires_at=expires_at.isoformat())
 
 
