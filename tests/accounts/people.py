@@ -101,4 +101,4 @@ def code_in(words: str) -> str:
 
 
 def code(answer: Any) -> tuple[int, str]:
-    return answer.status_code, (answer.json or {}).get("code", "")
+    return answer.status_code, answer.json.get("code", "") if answer.data else ""

@@ -1,4 +1,4 @@
-"""A person's way: invited by phone, a member of two organisations, a new password, a reset; and no secret left behind."""
+"""A person's way: invited by phone, member of two organisations, new password, reset; and no secret left behind."""
 
 import json
 from pathlib import Path

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, any_, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Membership, Organisation
@@ -40,7 +40,7 @@ def locked(session: Session, by: Actor, membership_id: UUID) -> tuple[Membership
         .where(
             Membership.organisation_id == by.organisation_id,
             Membership.ended_at.is_(None),
-            (Membership.id == membership_id) | Membership.roles.contains([str(manager_role(by))]),
+            (Membership.id == membership_id) | (literal(str(manager_role(by)), Text) == any_(Membership.roles)),
         )
         .order_by(Membership.id)
         .with_for_update()
