@@ -32,11 +32,10 @@ def listed(session: Session, actor: Actor, query: ListingsQuery, status: str | N
     question = f"listings {status or ''} {actor.organisation_id.hex}"
     after = cursors.decode_id(question, query.cursor) if query.cursor else None
     found = queries.page(session, actor, after=after, limit=query.limit, status=status)
-    page = found[: query.limit]
-    more = len(found) > query.limit
+    page, following = cursors.cut(question, found, query.limit, lambda row: row[0].id)
     return ListingPage(
         items=[listing_out(listing, product) for listing, product in page],
-        next=cursors.encode(question, [page[-1][0].id.hex]) if more else None,
+        next=following,
     )
 
 

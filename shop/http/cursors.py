@@ -3,11 +3,14 @@
 import base64
 import hashlib
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, TypeVar
 from uuid import UUID
 
 from shop.errors import Invalid
 
+Row = TypeVar("Row")
 VERSION = 1
 
 
@@ -38,3 +41,11 @@ def decode_id(question: str, cursor: str) -> UUID:
         return UUID(hex=word)
     except ValueError as error:
         raise Invalid("This cursor belongs to no such list.", pointer="/query/cursor") from error
+
+
+def cut(
+    question: str, found: Sequence[Row], limit: int, id_of: Callable[[Row], UUID] = attrgetter("id")
+) -> tuple[Sequence[Row], str | None]:
+    """The page of `limit` rows, and the cursor behind it (for `decode_id`) when one more was found than it holds."""
+    page = found[:limit]
+    return page, encode(question, [id_of(page[-1]).hex]) if len(found) > limit else None

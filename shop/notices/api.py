@@ -49,7 +49,7 @@ def list_notices(session: Session, actor: Actor, query: NoticeQuery) -> NoticePa
     """What the organisation was told, newest first."""
     before = cursors.decode_id("notices", query.cursor) if query.cursor else None
     found = service.of_organisation(session, actor, before=before, limit=query.limit + 1)
-    page = found[: query.limit]
+    page, following = cursors.cut("notices", found, query.limit)
     return NoticePage(
         items=[
             NoticeOut(
@@ -63,7 +63,7 @@ def list_notices(session: Session, actor: Actor, query: NoticeQuery) -> NoticePa
             )
             for row in page
         ],
-        next=cursors.encode("notices", [page[-1].id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 

@@ -57,7 +57,7 @@ def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage
     if query.cursor:
         wanted = wanted.where(Order.id < cursors.decode_id("orders", query.cursor))
     found = session.scalars(wanted).all()
-    page = found[: query.limit]
+    page, following = cursors.cut("orders", found, query.limit)
     return OrderPage(
         items=[
             OrderItem(
@@ -70,7 +70,7 @@ def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage
             )
             for order in page
         ],
-        next=cursors.encode("orders", [page[-1].id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 

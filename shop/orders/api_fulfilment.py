@@ -57,7 +57,7 @@ def list_supplier_orders(session: Session, actor: Actor, query: SupplierOrdersQu
     if query.cursor:
         wanted = wanted.where(SupplierOrder.id < cursors.decode_id(question, query.cursor))
     found = session.execute(wanted).all()
-    page = found[: query.limit]
+    page, following = cursors.cut(question, found, query.limit, lambda row: row[0].id)
     return SupplierOrderPage(
         items=[
             SupplierOrderItem(
@@ -72,7 +72,7 @@ def list_supplier_orders(session: Session, actor: Actor, query: SupplierOrdersQu
             )
             for part, order, buyer_name in page
         ],
-        next=cursors.encode(question, [page[-1][0].id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 

@@ -176,7 +176,7 @@ def list_sent(session: Session, actor: Actor, endpoint_id: EndpointId, query: Lo
     question = f"webhooks {endpoint.id.hex}"
     before = cursors.decode_id(question, query.cursor) if query.cursor else None
     found = webhooks.log_of(session, endpoint.id, before=before, limit=query.limit + 1)
-    page = found[: query.limit]
+    page, following = cursors.cut(question, found, query.limit, lambda row: row.event_id)
     return SentPage(
         items=[
             SentOut(
@@ -191,7 +191,7 @@ def list_sent(session: Session, actor: Actor, endpoint_id: EndpointId, query: Lo
             )
             for row in page
         ],
-        next=cursors.encode(question, [page[-1].event_id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 

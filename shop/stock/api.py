@@ -50,11 +50,10 @@ def list_supplies(session: Session, actor: Actor, query: StockQuery) -> SupplyPa
     """The cooperative's supplies, newest first."""
     after = cursors.decode_id("supplies", query.cursor) if query.cursor else None
     found = queries.page(session, Supply, actor, after=after, limit=query.limit)
-    page = found[: query.limit]
-    more = len(found) > query.limit
+    page, following = cursors.cut("supplies", found, query.limit)
     return SupplyPage(
         items=[supply_out(supply) for supply in page],
-        next=cursors.encode("supplies", [page[-1].id.hex]) if more else None,
+        next=following,
     )
 
 
@@ -87,9 +86,8 @@ def list_lots(session: Session, actor: Actor, query: StockQuery) -> LotPage:
     """The cooperative's lots, newest first."""
     after = cursors.decode_id("lots", query.cursor) if query.cursor else None
     found = queries.page(session, Lot, actor, after=after, limit=query.limit)
-    page = found[: query.limit]
-    more = len(found) > query.limit
+    page, following = cursors.cut("lots", found, query.limit)
     return LotPage(
         items=[lot_out(lot) for lot in page],
-        next=cursors.encode("lots", [page[-1].id.hex]) if more else None,
+        next=following,
     )
