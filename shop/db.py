@@ -87,13 +87,9 @@ SEE = text("SELECT set_config('app.sees', :word, true)")
 def sees(session: Session, organisation: UUID | None) -> None:
     """For the rest of this transaction, see the rows of one organisation, or of everybody (None).
 
-    The edge does it for every request with a credential; a use case that must see further says why where it does.
+    For a request `find_actor` does it, in the database and in the same round trip that finds who asks.
     """
-    see(session, "all" if organisation is None else str(organisation))
-
-
-def see(session: Session, word: str) -> None:
-    session.execute(SEE, {"word": word})
+    session.execute(SEE, {"word": "all" if organisation is None else str(organisation)})
 
 
 SEE_ALL = text("SELECT current_setting('app.sees', true), set_config('app.sees', 'all', true)")
@@ -101,7 +97,10 @@ SEE_ALL = text("SELECT current_setting('app.sees', true), set_config('app.sees',
 
 @contextmanager
 def seeing_all(session: Session) -> Iterator[None]:
-    """See everybody's rows inside the block: for the few use cases that keep the books of both sides of a trade."""
+    """See everybody's rows inside the block; whoever needs it says why where it does.
+
+    For instance to keep the books of both sides of a trade, or to find who it is that logs in.
+    """
     if not session.info.get("at_edge"):
         yield
         return
@@ -112,9 +111,9 @@ def seeing_all(session: Session) -> Iterator[None]:
     except DBAPIError:  # the transaction is lost, and with it whatever it saw
         raise
     except BaseException:
-        see(session, before[0])
+        session.execute(SEE, {"word": before[0]})
         raise
-    see(session, before[0])
+    session.execute(SEE, {"word": before[0]})
 
 
 @cache
@@ -150,7 +149,7 @@ def sqlstate(error: DBAPIError) -> str:
 def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3, at_edge: bool = False) -> Result:
     """Run a use case in one transaction; once more, up to three times, when PostgreSQL asks for it.
 
-    `at_edge` is a request's: it sees no organisation's rows until `sees` says whose.
+    `at_edge` is a request's: it sees no organisation's rows until `find_actor` has said whose.
     A database that is away, full or too slow is `Busy` (503), never a 500 and never half a change.
     """
     for attempt in range(1, attempts + 1):

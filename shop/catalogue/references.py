@@ -83,8 +83,7 @@ def load_reference_prices(
         )  # fmt: skip
     if not only_valid:
         reader.done()
-    bad = {int(fault["pointer"].split("/")[2]) for fault in reader.faults}
-    stored = [row for place, row in enumerate(stored) if place not in bad]
+    stored = [row for place, row in enumerate(stored) if place not in reader.bad]
     added, changed = session.execute(STORE, {"rows": msgspec.json.encode(stored).decode()}).one()
     return Loaded(added, changed, len(stored) - added - changed), reader.faults
 

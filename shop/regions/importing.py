@@ -54,12 +54,14 @@ class Loaded:
 
 @dataclass
 class Reader:
-    """Reads the columns of rows and collects what is wrong with them."""
+    """Reads the columns of rows and collects what is wrong with them; `bad` are the places of those rows."""
 
     name: str = "rows"
     faults: list[dict[str, Any]] = field(default_factory=list)
+    bad: set[int] = field(default_factory=set)
 
     def wrong(self, place: int, column: str, code: str, detail: str) -> None:
+        self.bad.add(place)
         said = f"{self.name}, row {place + 1}, {column}: {detail}"
         self.faults.append(fault(f"/{self.name}/{place}/{column}", code, said))
 
