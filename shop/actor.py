@@ -61,6 +61,13 @@ class Actor:
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)
 
+    @property
+    def reads_everything(self) -> bool:
+        """Whether no organisation's rows are closed to it; an auditor's are when the mandate names regions."""
+        return (
+            self.audience is Audience.SYSTEM or self.has(Role.OPERATOR) or (self.has(Role.AUDITOR) and not self.regions)
+        )
+
 
 NOBODY = UUID(int=0)
 SYSTEM = Actor(NOBODY, NOBODY, NOBODY, Audience.SYSTEM, frozenset())

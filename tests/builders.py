@@ -42,9 +42,13 @@ def an_organisation(session: Session, kind: Kind = Kind.BUDGET_UNIT, **more: Any
 
 
 def a_member(session: Session, organisation: Organisation, **more: Any) -> Actor:
-    """A person with every role of the organisation's audience, as the Actor of their requests."""
+    """A person with every role of the organisation's audience that goes with others, as the Actor of their requests."""
     audience = AUDIENCE[Kind(organisation.kind)]
-    all_roles = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+    all_roles = {
+        Audience.BUYER: BUYER_ROLES,
+        Audience.COOPERATIVE: COOPERATIVE_ROLES,
+        Audience.ADMIN: ADMIN_ROLES - {Role.AUDITOR},
+    }
     roles = frozenset(more.pop("roles", all_roles[audience]))
     limit = more.pop("order_limit_fen", 10**9)
     regions = more.pop("regions", ())
@@ -232,18 +236,22 @@ def a_lot(session: Session, product: Product, quantity: int, **more: Any) -> Lot
 
 
 class World:
-    """A buyer in Shanghai that may place orders, and a lane from Shaanxi; `offer` adds a cooperative with goods."""
+    """A buyer in Shanghai that may place orders, and a lane from Shaanxi; `offer` adds a cooperative with goods.
 
-    def __init__(self, session: Session, *, credit_fen: int = 10**12) -> None:
+    Without `roads` it is one more buyer in a world whose pairing and lane are there.
+    """
+
+    def __init__(self, session: Session, *, credit_fen: int = 10**12, roads: bool = True) -> None:
         from shop.ledger.models import CreditLimit
 
         self.session = session
-        self.pairing = a_pairing(session, SHANGHAI, "610000")
+        if roads:
+            self.pairing = a_pairing(session, SHANGHAI, "610000")
+            a_lane(session)
         self.buyer = an_organisation(session)
         self.actor = a_member(session, self.buyer)
         self.unit = a_budget_unit(session, self.buyer)
         self.address = an_address(session, self.buyer)
-        a_lane(session)
         session.add(CreditLimit(organisation_id=self.buyer.id, limit_fen=credit_fen))
         session.flush()
 

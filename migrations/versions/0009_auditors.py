@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_check_constraint("auditor_alone", "membership", "NOT 'auditor' = ANY (roles) OR cardinality(roles) = 1")
     op.add_column("audit_entry", sa.Column("address", sa.Text(), nullable=True))
     op.add_column("audit_entry", sa.Column("request_id", sa.Text(), nullable=True))
     op.create_index("ix_audit_entry_organisation", "audit_entry", ["organisation_id", "id"], unique=False)

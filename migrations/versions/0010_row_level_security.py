@@ -19,12 +19,10 @@ THROUGH = "EXISTS (SELECT 1 FROM {table} parent WHERE parent.id = {own}.{column}
 
 OWNED = {  # a table and the columns that name the organisations whose business its rows are
     "address": ("organisation_id",),
-    "api_token": (),
     "audit_entry": ("organisation_id",),
     "charge": ("buyer_id",),
     "credit_limit": ("organisation_id",),
     "document_counter": ("organisation_id",),
-    "event": (),
     "fact": ("buyer_id", "cooperative_id"),
     "hold": ("buyer_id",),
     "idempotency_key": ("organisation_id",),
@@ -44,7 +42,9 @@ BELONGS = {  # a table whose rows are seen with the row that they belong to, whi
     "acceptance": ("supplier_order_id", "supplier_order"),
     "acceptance_line": ("acceptance_id", "acceptance"),
     "api_token": ("membership_id", "membership"),
+    "audit_acknowledgement": ("entry_id", "audit_entry"),
     "audit_mandate": ("membership_id", "membership"),
+    "delivery": ("event_id", "event"),
     "ledger_balance": ("account_id", "ledger_account"),
     "ledger_entry": ("account_id", "ledger_account"),
     "order_history": ("supplier_order_id", "supplier_order"),

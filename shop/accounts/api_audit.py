@@ -58,10 +58,10 @@ def page_of(session: Session, actor: Actor, query: AuditQuery) -> AuditPage:
     question = f"audit {actor.organisation_id.hex} {sorted((name, str(value)) for name, value in asked.items())}"
     before = cursors.decode_id(question, query.cursor) if query.cursor else None
     found = service.entries(session, actor, **asked, before=before, limit=query.limit + 1)
-    page = found[: query.limit]
+    page, following = cursors.cut(question, found, query.limit, lambda row: row[0].id)
     return AuditPage(
         items=[entry_out(*row) for row in page],
-        next=cursors.encode(question, [page[-1][0].id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 
@@ -135,10 +135,10 @@ def list_audit_mandates(session: Session, query: MandatesQuery) -> MandatePage:
     """All mandates of auditors, newest first."""
     before = cursors.decode_id("audit mandates", query.cursor) if query.cursor else None
     found = auditing.mandates(session, before=before, limit=query.limit + 1)
-    page = found[: query.limit]
+    page, following = cursors.cut("audit mandates", found, query.limit)
     return MandatePage(
         items=[mandate_out(mandate) for mandate in page],
-        next=cursors.encode("audit mandates", [page[-1].id.hex]) if len(found) > query.limit else None,
+        next=following,
     )
 
 

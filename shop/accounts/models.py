@@ -102,7 +102,11 @@ class Membership(Model):
     """What a person may do for one organisation. `regions`: the divisions an analyst or reviewer may look into."""
 
     __tablename__ = "membership"
-    __table_args__ = (Index("ix_membership_user_organisation", "user_id", "organisation_id", unique=True),)
+    __table_args__ = (
+        Index("ix_membership_user_organisation", "user_id", "organisation_id", unique=True),
+        # A mandate says what an auditor may read, and would say it for the other roles too.
+        CheckConstraint("NOT 'auditor' = ANY (roles) OR cardinality(roles) = 1", name="auditor_alone"),
+    )
 
     id: Mapped[UUID] = id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))

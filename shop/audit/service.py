@@ -49,9 +49,14 @@ def record(
 
 
 def visible_to(actor: Actor) -> Select[AuditEntry]:
-    """The entries this actor may know of: operators and auditors of everybody, others of their own organisation."""
-    if actor.has(Role.OPERATOR) or (actor.has(Role.AUDITOR) and not actor.regions):
+    """The entries this actor may know of: everybody's, those of the own organisation, or an auditor's own acts.
+
+    An auditor whose mandate names regions belongs to the platform, but its trail is not what was mandated.
+    """
+    if actor.reads_everything:
         return select(AuditEntry)
+    if actor.has(Role.AUDITOR):
+        return select(AuditEntry).where(AuditEntry.user_id == actor.user_id)
     return select(AuditEntry).where(AuditEntry.organisation_id == actor.organisation_id)
 
 

@@ -128,6 +128,7 @@ def refusals_of(operation: Operation) -> dict[int, set[str]]:
 
     if not operation.policy.public:
         may(401, "unauthenticated")
+        may(403, "scope_missing")
         if operation.policy.roles:
             may(403, "forbidden")
         if operation.policy.audiences:

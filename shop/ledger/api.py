@@ -72,7 +72,7 @@ def place_of(question: str, cursor: str) -> tuple[UUID, int]:
 )
 def read_order_postings(session: Session, actor: Actor, query: PostingsQuery) -> PostingsOut:
     """Everything that was posted for one order, on everybody's accounts; not for a mandate over some regions only."""
-    if actor.regions and not actor.has(Role.OPERATOR):
+    if not actor.reads_everything:
         raise NotFound
     return PostingsOut(
         items=[

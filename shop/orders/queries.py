@@ -6,23 +6,16 @@ from uuid import UUID
 from sqlalchemy import Select, false, select
 from sqlalchemy.orm import Session
 
-from shop.actor import Actor, Audience, Role
+from shop.actor import Actor, Audience
 from shop.errors import NotFound
 from shop.orders.models import Order, OrderLine, SupplierOrder
-
-
-def sees_every_order(actor: Actor) -> bool:
-    """An auditor whose mandate names regions reads reports of them, not single orders."""
-    return (
-        actor.audience is Audience.SYSTEM or actor.has(Role.OPERATOR) or (actor.has(Role.AUDITOR) and not actor.regions)
-    )
 
 
 def visible_orders(actor: Actor) -> Select[Order]:
     """The group orders this actor may know of."""
     if actor.audience is Audience.BUYER:
         return select(Order).where(Order.buyer_id == actor.organisation_id)
-    if sees_every_order(actor):
+    if actor.reads_everything:
         return select(Order)
     return select(Order).where(false())
 
@@ -33,7 +26,7 @@ def visible_to(actor: Actor) -> Select[SupplierOrder]:
         return select(SupplierOrder).where(SupplierOrder.buyer_id == actor.organisation_id)
     if actor.audience is Audience.COOPERATIVE:
         return select(SupplierOrder).where(SupplierOrder.cooperative_id == actor.organisation_id)
-    if sees_every_order(actor):
+    if actor.reads_everything:
         return select(SupplierOrder)
     return select(SupplierOrder).where(false())
 

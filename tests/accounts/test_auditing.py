@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from shop.accounts.models import Kind, Organisation
-from shop.accounts.service import auditing, logging_in
+from shop.accounts.service import auditing, logging_in, registering
 from shop.actor import SYSTEM, Role
 from shop.app import create_app, operations
 from shop.audit.models import AuditEntry
@@ -92,6 +92,8 @@ def test_a_mandate_over_regions_opens_their_reports_and_no_single_order(desk: De
     assert desk.grant(regions=[a.SHANGHAI]).status_code == 201
     assert desk.ask("auditor", "/v1/reports/procurement").status_code == 200
     assert desk.ask("auditor", f"/v1/admin/ledger?order_id=ord_{new_id().hex}").status_code == 404
+    own = desk.ask("auditor", "/v1/admin/audit").json["items"]
+    assert {item["user_id"] for item in own} == {f"usr_{desk.actors['auditor'].user_id.hex}"}
     with unit_of_work() as session:
         found = logging_in.authenticate(session, desk.tokens["auditor"])
     assert found is not None
@@ -110,6 +112,18 @@ def test_a_mandate_over_regions_opens_their_reports_and_no_single_order(desk: De
 def test_a_mandate_that_cannot_be_is_refused_with_its_field(desk: Desk, change: Any, pointer: str, status: int) -> None:
     refused = desk.grant(**change)
     assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (status, pointer)
+
+
+def test_an_auditor_holds_no_other_role(session) -> None:
+    platform = a.an_organisation(session, Kind.PLATFORM, uscc=None)
+    with pytest.raises(Invalid) as refused:
+        registering.register_user(
+            session, organisation=platform, email="both@example.com", name="两职", password_hash="x",
+            roles=[Role.AUDITOR, Role.ANALYST],
+        )  # fmt: skip
+    assert refused.value.pointer == "/roles"
+    with pytest.raises(DBAPIError, match="auditor_alone"), session.begin_nested():
+        a.a_member(session, platform, roles={Role.AUDITOR, Role.OPERATOR})
 
 
 def test_only_an_auditor_is_given_a_mandate(desk: Desk) -> None:

@@ -70,6 +70,8 @@ def register_user(
     allowed = ROLES_OF[AUDIENCE[Kind(organisation.kind)]]
     if not roles or not allowed.issuperset(roles):
         raise Invalid(f"Roles here are: {', '.join(sorted(allowed))}.", pointer="/roles")
+    if Role.AUDITOR in roles and len(set(roles)) > 1:
+        raise Invalid("An auditor holds no other role.", pointer="/roles")
     if session.scalars(select(User.id).where(User.email == email.strip().lower())).first():
         raise Invalid("This e-mail is taken.", pointer="/email")
     hashed = password_hash or hasher().hash(password or "")
