@@ -48,7 +48,7 @@ def id_column() -> Any:
 
 
 SEES_ALL, SEES_NOTHING = "-c app.sees=all", "-c app.sees="
-"""Whose rows a connection sees at first, where row level security asks (migration 0008)."""
+"""Whose rows a connection sees at first, where row level security asks (migration 0010)."""
 
 LIMITS = "-c TimeZone=UTC -c statement_timeout=10000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=10000"
 SESSION_OPTIONS = f"{LIMITS} {SEES_ALL}"

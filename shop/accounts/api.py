@@ -1,6 +1,7 @@
 """Log in, log out, who am I."""
 
 from datetime import datetime
+from urllib.parse import quote
 
 from flask import Response, request
 from sqlalchemy import select
@@ -29,7 +30,9 @@ def actor_of_request(session: Session) -> tuple[Actor, datetime] | None:
     token = bearer()
     found = logging_in.authenticate(session, token) if token else None
     if found and found[0].has(Role.AUDITOR):
-        asked = f"{request.method} {request.full_path.rstrip('?')}"
+        # As it was sent, percent-encoded: what is decoded may hold characters that no text can keep.
+        question = request.query_string.decode("ascii", "replace")
+        asked = f"{request.method} {quote(request.path)}{'?' if question else ''}{question}"
         auditing.log_access(session, found[0], what=asked, now=found[1])
     return found
 

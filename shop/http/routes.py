@@ -30,9 +30,9 @@ from sqlalchemy.orm import Session
 from shop.actor import Actor, Audience, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
-from shop.errors import Forbidden, NotFound, Refusal, Unauthenticated
+from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
 from shop.http import idempotency, limiting
-from shop.http.parsing import MAX_BODY, parse_object
+from shop.http.parsing import MAX_BODY, clean, parse_object
 from shop.http.problems import from_validation
 from shop.ids import PublicId
 
@@ -285,6 +285,10 @@ def read_query(model: type[BaseModel]) -> BaseModel:
     values: dict[str, Any] = {
         name: request.args.getlist(name) if name in repeated else value for name, value in request.args.items()
     }
+    faults: list[dict[str, Any]] = []
+    values = clean(values, "/query", faults)
+    if faults:
+        raise Invalid(errors=faults)
     try:
         return model.model_validate(values)
     except ValidationError as error:

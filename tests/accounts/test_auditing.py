@@ -78,6 +78,12 @@ def test_an_auditor_reads_by_mandate_from_its_first_day_to_the_day_before_its_la
     assert desk.ask("auditor", report).json["code"] == "forbidden"
 
 
+def test_what_no_text_can_keep_is_refused_to_an_auditor_and_breaks_no_log(desk: Desk) -> None:
+    desk.grant()
+    assert desk.ask("auditor", "/v1/admin/audit?action=a%00b").status_code == 422
+    assert desk.ask("auditor", "/v1/reports/runs/run_%00%C3").status_code == 404
+
+
 def test_a_revoked_mandate_ends_at_once_and_is_revoked_once(desk: Desk) -> None:
     mandate = desk.grant().json["id"]
     path = f"/v1/admin/audit-mandates/{mandate}/revoke"

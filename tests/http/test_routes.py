@@ -152,6 +152,13 @@ def test_a_query_is_read_as_its_types_and_unknown_names_are_refused(client: Flas
     assert {error["pointer"] for error in refused.json["errors"]} == {"/query/limit", "/query/foo"}
 
 
+def test_a_query_with_what_no_text_can_keep_is_refused_with_its_name(client: FlaskClient) -> None:
+    refused = client.get("/t/list?limit=%00", headers={"Authorization": "one"})
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/query/limit")
+    unknown = client.get("/t/list?x%00y=1", headers={"Authorization": "one"})
+    assert (unknown.status_code, unknown.json["errors"][0]["code"]) == (422, "bad_text")
+
+
 def test_an_unchanged_read_is_304(client: FlaskClient) -> None:
     first = client.get("/t/list", headers={"Authorization": "one"})
     again = client.get("/t/list", headers={"Authorization": "one", "If-None-Match": first.headers["ETag"]})
