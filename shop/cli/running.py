@@ -18,6 +18,7 @@ from config.supervisor import Program, Supervisor
 
 BEGAN = time.monotonic()
 WEB_WORKERS = 2
+STOPPED = "Stopped; the data stays, and the next start goes on with it."
 
 
 def say(sentence: str) -> None:
@@ -48,10 +49,12 @@ def up(no_demo: bool, once: bool) -> None:
             supervisor.revive_with(engine.revive)
             say("PostgreSQL and Valkey are up.")
             serve(supervisor, var, host, port, url, no_demo, once)
+        if not once:
+            say(STOPPED)
     except EngineError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        say("Stopped; the data stays, and the next start goes on with it.")
+        say(STOPPED)
 
 
 def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_demo: bool, once: bool) -> None:
