@@ -1,14 +1,17 @@
 """Logging in."""
 
-from datetime import UTC, datetime
+import hashlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import func, insert, update
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Kind, Organisation
+from shop.accounts.models import Kind, LoginFailure, Organisation
 from shop.accounts.service import logging_in, registering
 from shop.actor import SYSTEM, Audience, Role
 from shop.errors import Invalid, TooMany
+from shop.ids import new_id
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -90,3 +93,18 @@ def test_a_buyer_gets_no_role_of_a_cooperative(session: Session, school: Organis
         registering.register_user(
             session, organisation=school, email="x@example.com", name="李", password="p", roles=[Role.LISTER]
         )
+
+
+@pytest.mark.parametrize(("failures", "minutes", "waits"), [(20, 30, True), (19, 30, False), (20, 61, False)])
+def test_twenty_wrong_guesses_within_an_hour_make_the_account_wait_too(
+    session: Session, clerk: str, failures: int, minutes: int, waits: bool
+) -> None:
+    account = hashlib.sha256(clerk.encode()).digest()
+    long_ago = func.clock_timestamp() - timedelta(minutes=minutes)
+    session.execute(insert(LoginFailure), [{"id": new_id(), "account_hash": account} for _ in range(failures)])
+    session.execute(update(LoginFailure).values(at=long_ago))
+    if waits:
+        with pytest.raises(TooMany):
+            logging_in.check_password(session, email=clerk, password="correct horse")
+    else:
+        assert logging_in.check_password(session, email=clerk, password="correct horse") is not None
