@@ -34,6 +34,8 @@ class Settings:
     stripe_webhook_secret: str
     smtp_url: str
     mail_from: str
+    sms_url: str
+    sms_secret: str
     files: str
     web_threads: int
     requests_per_minute: int
@@ -86,6 +88,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         stripe_webhook_secret=text("SHOP_STRIPE_WEBHOOK_SECRET", None if env == "production" else "whsec_embedded"),
         smtp_url=environment.get("SHOP_SMTP_URL", ""),
         mail_from=text("SHOP_MAIL_FROM", "shop@example.com"),
+        sms_url=environment.get("SHOP_SMS_URL", ""),
+        sms_secret=text("SHOP_SMS_SECRET", None if environment.get("SHOP_SMS_URL") else "unused"),
         files=text("SHOP_FILES", str(var / "files")),
         web_threads=number("SHOP_WEB_THREADS", 4),
         requests_per_minute=number("SHOP_REQUESTS_PER_MINUTE", 6000),

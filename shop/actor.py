@@ -43,7 +43,7 @@ class Actor:
 
     `regions` are the division codes an analyst or reviewer may look into. `scopes`, when a machine's token names any,
     are all it may ask for. `mandate_id` and `home_id`, when a helper acts for a cooperative, are the mandate and the
-    helper's own organisation.
+    helper's own organisation. `needs_two_step`: who must set up the second step of log-in before all else.
     """
 
     user_id: UUID
@@ -57,6 +57,7 @@ class Actor:
     mandate_id: UUID | None = None
     home_id: UUID | None = None
     token_id: UUID | None = None
+    needs_two_step: bool = False
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)

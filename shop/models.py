@@ -2,6 +2,7 @@
 
 from shop.accounts import models as accounts
 from shop.accounts import models_audit as auditors
+from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
 from shop.clock import BusinessClock
@@ -24,7 +25,7 @@ from shop.stock import models as stock
 metadata = Model.metadata
 rooms = (
     accounts, auditors, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, notices, orders,
-    outbox, payments, regions, reporting, stock, BusinessClock,
+    outbox, payments, people, regions, reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

@@ -1,6 +1,7 @@
 """A small world for tests, made of rows: places, parties, goods. Each builder gives the row it made."""
 
 from datetime import UTC, date, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -41,8 +42,22 @@ def an_organisation(session: Session, kind: Kind = Kind.BUDGET_UNIT, **more: Any
     return made
 
 
+PASSWORD = "correct horse battery"
+
+
+@cache
+def password_hash() -> str:
+    """The hash of PASSWORD, made once for all who log in."""
+    from shop.accounts.service.passwords import hash_of
+
+    return hash_of(PASSWORD)
+
+
 def a_member(session: Session, organisation: Organisation, **more: Any) -> Actor:
-    """A person with every role of the organisation's audience that goes with others, as the Actor of their requests."""
+    """A person with every role of the organisation's audience that goes with others, as the Actor of their requests.
+
+    `logs_in` gives the person PASSWORD; `user` names one who is a person already.
+    """
     audience = AUDIENCE[Kind(organisation.kind)]
     all_roles = {
         Audience.BUYER: BUYER_ROLES,
@@ -52,7 +67,12 @@ def a_member(session: Session, organisation: Organisation, **more: Any) -> Actor
     roles = frozenset(more.pop("roles", all_roles[audience]))
     limit = more.pop("order_limit_fen", 10**9)
     regions = more.pop("regions", ())
-    user = User(email=f"person{next(serial)}@example.com", name="测试员", password_hash="not a hash")
+    user = more.pop("user", None) or User(
+        email=more.pop("email", f"person{next(serial)}@example.com"),
+        phone=more.pop("phone", None),
+        name="测试员",
+        password_hash=password_hash() if more.pop("logs_in", False) else "not a hash",
+    )
     session.add(user)
     session.flush()
     membership = Membership(

@@ -84,11 +84,16 @@ def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) 
 
 
 def members_of(session: Session, organisations: list[UUID]) -> list[tuple[UUID, UUID, str]]:
-    """(person, organisation, e-mail) of the active members."""
+    """(person, organisation, e-mail) of the active members who have one."""
     rows = session.execute(
         select(User.id, Membership.organisation_id, User.email)
         .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organisation_id.in_(organisations), User.status == "active")
+        .where(
+            Membership.organisation_id.in_(organisations),
+            Membership.ended_at.is_(None),
+            User.status == "active",
+            User.email.is_not(None),
+        )
         .order_by(Membership.organisation_id, User.id)
     )
-    return [(user_id, organisation_id, email) for user_id, organisation_id, email in rows]
+    return [(user_id, organisation_id, email) for user_id, organisation_id, email in rows if email]

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import jobs, notices, orders, payments, webhooks
+from workers import accounts, jobs, notices, orders, payments, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -28,6 +28,8 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "webhook.stored": (payments.apply_webhook,),
     "webhook_endpoint.disabled": (notices.tell, notices.mail),
     "job.requested": (jobs.run,),
+    "person.invited": (accounts.send_invitation,),
+    "confirmation.asked": (accounts.send_confirmation,),
 }
 
 

@@ -51,7 +51,15 @@ RETENTION = (
     ("job", "ended_at < clock_timestamp() - interval '90 days'"),
     ("notice", "recorded_at < clock_timestamp() - interval '2 years'"),
     ("api_token", "expires_at < clock_timestamp() - interval '30 days'"),
+    ("api_token", "revoked_at < clock_timestamp() - interval '30 days'"),
     ("login_failure", "at < clock_timestamp() - interval '1 day'"),
+    ("confirmation", "expires_at < clock_timestamp() - interval '1 day'"),
+    ("invitation", "expires_at < clock_timestamp() - interval '7 days'"),
+    ("recovery_code", "used_at < clock_timestamp() - interval '30 days'"),
+    (
+        "person",  # who never accepted an invitation
+        "status = 'invited' AND NOT EXISTS (SELECT FROM invitation WHERE invitation.user_id = person.id)",
+    ),
 )
 """Written periods after which working rows are dropped; what proves something (events, facts, ledger) is never here."""
 

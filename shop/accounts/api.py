@@ -7,12 +7,13 @@ from flask import Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.accounts.devices import device_words
 from shop.accounts.models import Address, BudgetUnit, Organisation
 from shop.accounts.schemas import AddressOut, BudgetUnitOut, LogIn, MeOut, OrganisationOut, TokenOut
-from shop.accounts.service import auditing, logging_in
+from shop.accounts.service import auditing, logging_in, passwords
 from shop.actor import Actor, Role
-from shop.db import seeing_all
-from shop.errors import TooMany
+from shop.db import in_unit_of_work
+from shop.errors import Invalid, NotFound, Refusal, TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import ANY_MEMBER, PUBLIC, Routes
 
@@ -37,19 +38,41 @@ def actor_of_request(session: Session) -> tuple[Actor, datetime] | None:
     return found
 
 
-@routes.post("/auth/token", allow=PUBLIC, answers={200: TokenOut}, refusals=(logging_in.WrongCredentials, TooMany))
-def log_in(session: Session, body: LogIn) -> TokenOut | Response:
-    """Exchange an e-mail and a password for a token of 12 hours."""
-    user_id = logging_in.check_password(session, email=body.email, password=body.password)
-    if user_id is None:
-        # Answered, not raised: the recorded failure must be kept.
-        return from_refusal(logging_in.WrongCredentials())
-    with seeing_all(session):  # nobody is known yet, and what is asked for are this person's memberships
-        token, expires_at = logging_in.issue_token(session, user_id=user_id)
-    return TokenOut(token=token, expires_at=expires_at.isoformat())
+@routes.post(
+    "/auth/token",
+    allow=PUBLIC,
+    answers={200: TokenOut},
+    refusals=(
+        logging_in.WrongCredentials, logging_in.CodeNeeded, logging_in.NoMembership, NotFound, Invalid, TooMany,
+    ),
+)  # fmt: skip
+def log_in(body: LogIn) -> TokenOut | Response:
+    """Exchange a phone or e-mail and a password for a token of 12 hours."""
+    if (body.login is None) == (body.email is None):
+        raise Invalid("Give a phone or an e-mail, once.", pointer="/login")
+    login = body.login or body.email or ""
+    # Two units of work, so that no connection waits for the hash between them.
+    claim = in_unit_of_work(lambda session: logging_in.look_up(session, login=login, device=body.device))
+    right = passwords.matches(claim.password_hash, body.password)
+    renewed = passwords.renewed(claim.password_hash, body.password) if right else None
+    words = device_words(request.user_agent.string)
+    done = in_unit_of_work(
+        lambda session: logging_in.decide(
+            session, claim, right=right, renewed=renewed, code=body.code, organisation_id=body.organisation_id,
+            device=body.device, words=words,
+        )
+    )  # fmt: skip
+    if isinstance(done, Refusal):
+        return from_refusal(done)
+    return TokenOut(
+        token=done.token,
+        expires_at=done.expires_at.isoformat(),
+        device=done.device,
+        two_step_required=done.two_step_required,
+    )
 
 
-@routes.post("/auth/logout", allow=ANY_MEMBER, answers={204: None})
+@routes.post("/auth/logout", allow=ANY_MEMBER, answers={204: None}, before_two_step=True)
 def log_out(session: Session) -> None:
     """End the token of this request."""
     logging_in.log_out(session, bearer() or "")

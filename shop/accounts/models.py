@@ -87,19 +87,31 @@ class Address(Model):
 
 
 class User(Model):
-    """A person. Erasable: other rows hold the id only."""
+    """A person. Erasable: other rows hold the id only, and no other row holds a phone, an e-mail or a name.
+
+    `invited` until the first invitation is accepted. `pending_contact`: the phone or e-mail to be, once confirmed.
+    """
 
     __tablename__ = "person"
+    __table_args__ = (
+        CheckConstraint("status IN ('invited', 'active', 'closed')", name="status"),
+        CheckConstraint("email IS NOT NULL OR phone IS NOT NULL OR status = 'closed'", name="reachable"),
+    )
 
     id: Mapped[UUID] = id_column()
-    email: Mapped[str] = mapped_column(unique=True)
+    email: Mapped[str | None] = mapped_column(unique=True)
+    phone: Mapped[str | None] = mapped_column(unique=True)
+    pending_contact: Mapped[str | None]
     name: Mapped[str]
     password_hash: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
 
 
 class Membership(Model):
-    """What a person may do for one organisation. `regions`: the divisions an analyst or reviewer may look into."""
+    """What a person may do for one organisation. `regions`: the divisions an analyst or reviewer may look into.
+
+    The one that was used last is where the next log-in leads. One that has ended gives nothing to anybody.
+    """
 
     __tablename__ = "membership"
     __table_args__ = (
@@ -114,10 +126,15 @@ class Membership(Model):
     roles: Mapped[list[str]] = mapped_column(ARRAY(Text))
     regions: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     order_limit_fen: Mapped[int | None]
+    last_used_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
 
 
 class ApiToken(Model):
-    """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`."""
+    """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`.
+
+    `name`: what the machine is called; of a session, the words for the browser or program that it was begun with.
+    """
 
     __tablename__ = "api_token"
     __table_args__ = (

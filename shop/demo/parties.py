@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation, User
-from shop.accounts.service import auditing, logging_in, registering
+from shop.accounts.service import auditing, passwords, registering
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
@@ -49,7 +49,7 @@ def register_all(session: Session, password: str) -> None:
     if session.scalars(select(User.id).where(User.email == ADMINS[0][1])).first():
         return
     now = business_now(session)
-    hashed = logging_in.hasher().hash(password)
+    hashed = passwords.hash_of(password)
     platform = session.get_one(Organisation, PLATFORM_ID)
     for role, email, roles in ADMINS:
         person = registering.register_user(

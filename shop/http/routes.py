@@ -27,7 +27,7 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from shop.actor import Actor, Audience, Role
+from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
 from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
@@ -87,6 +87,12 @@ def roles(*names: Role, of: Audience | None = None) -> Policy:
     return Policy(audiences=frozenset({of} if of else ()), roles=frozenset(names))
 
 
+ROLES_OF = {
+    Audience.BUYER: BUYER_ROLES,
+    Audience.COOPERATIVE: COOPERATIVE_ROLES,
+    Audience.ADMIN: ADMIN_ROLES,
+    Audience.SYSTEM: frozenset[Role](),
+}
 REQUIRED, OPTIONAL, NO_KEY = "required", "optional", "none"
 
 
@@ -121,6 +127,8 @@ class Operation:
     refusals: tuple[type[Refusal], ...]
     key: str
     raw_body: bool
+    people_only: bool = False
+    before_two_step: bool = False
     path_types: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
     path_schemas: dict[str, Any] = field(default_factory=dict)
     query: type[BaseModel] | None = None
@@ -140,13 +148,20 @@ class Operation:
         """What a machine's token must name to call this: the part of the shop, and whether it reads or writes."""
         return f"{self.tag.lower().replace(' ', '_')}:{'read' if self.method == 'GET' else 'write'}"
 
+    def is_open_to_machines_of(self, audience: Audience) -> bool:
+        """Whether a machine's token of some member of this audience may call this."""
+        policy, members = self.policy, ROLES_OF[audience]
+        reached = audience in policy.audiences if policy.audiences else not policy.roles or policy.roles & members
+        return bool(reached) and not policy.public and not self.people_only
+
 
 class Routes:
-    """The routes of one room under one prefix."""
+    """The routes of one room under one prefix. `people_only`: no machine's token opens them, whatever its scopes."""
 
-    def __init__(self, prefix: str, *, tag: str) -> None:
+    def __init__(self, prefix: str, *, tag: str, people_only: bool = False) -> None:
         self.prefix = prefix
         self.tag = tag
+        self.people_only = people_only
         self.operations: list[Operation] = []
 
     def add(
@@ -159,14 +174,20 @@ class Routes:
         refusals: Iterable[type[Refusal]] = (),
         key: str | None = None,
         raw_body: bool = False,
+        before_two_step: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a route. `key` says whether an Idempotency-Key is required, optional or not looked at."""
+        """Declare a route. `key` says whether an Idempotency-Key is required, optional or not looked at.
+
+        A kept answer is kept as it is: a route that shows a secret looks at no key. `before_two_step`: open to who must
+        set up the second step of log-in before anything else.
+        """
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
             chosen = key or (NO_KEY if method == "GET" or allow.public else OPTIONAL)
             operation = Operation(
-                method, self.prefix + path, view, allow, self.tag, answers, tuple(refusals), chosen, raw_body
-            )
+                method, self.prefix + path, view, allow, self.tag, answers, tuple(refusals), chosen, raw_body,
+                self.people_only, before_two_step,
+            )  # fmt: skip
             hints = get_type_hints(view, include_extras=True)
             names = set(inspect.signature(view).parameters)
             for name in re.findall(r"<(?:path:)?(\w+)>", operation.path):
@@ -201,6 +222,7 @@ class Routes:
 
 def mount(app: Flask, routes: Routes, authenticate: Authenticate) -> None:
     """Serve these routes."""
+    app.extensions.setdefault("operations", []).extend(routes.operations)
     for operation in routes.operations:
         app.add_url_rule(
             operation.path,
@@ -209,6 +231,12 @@ def mount(app: Flask, routes: Routes, authenticate: Authenticate) -> None:
             methods=[operation.method],
             provide_automatic_options=False,
         )
+
+
+def scopes_of(app: Flask, audience: Audience) -> frozenset[str]:
+    """The scopes that a machine's token may name: those of all served operations open to members of an audience."""
+    served: list[Operation] = app.extensions["operations"]
+    return frozenset(operation.scope for operation in served if operation.is_open_to_machines_of(audience))
 
 
 def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Response]:
@@ -248,6 +276,10 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             if key is None and operation.key == REQUIRED:
                 raise idempotency.KeyMissing(pointer=idempotency.HEADER)
             operation.policy.check(actor)
+            if actor.needs_two_step and not operation.before_two_step:
+                raise TwoStepRequired
+            if actor.scopes is not None and operation.people_only:
+                raise PeopleOnly
             if actor.scopes is not None and operation.scope not in actor.scopes:
                 raise ScopeMissing(wanted=operation.scope)
         given = inputs(path, data)
@@ -309,6 +341,18 @@ class ScopeMissing(Forbidden):
 
     code, status = "scope_missing", 403
     title, title_zh = "This token does not hold the scope for that.", "该令牌没有此项权限范围。"
+
+
+class PeopleOnly(Forbidden):
+    """The token is a machine's, and this is for people who logged in."""
+
+    code, status = "people_only", 403
+    title, title_zh = "Only a person who logged in may do this.", "此操作仅限本人登录后进行。"
+
+
+class TwoStepRequired(Forbidden):
+    code, status = "two_step_required", 403
+    title, title_zh = "Set up two-step log-in first.", "请先启用两步验证。"
 
 
 class UnsupportedMedia(Refusal):
@@ -374,4 +418,5 @@ __all__ = [
     "audience",
     "mount",
     "roles",
+    "scopes_of",
 ]

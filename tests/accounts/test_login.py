@@ -1,6 +1,5 @@
 """Logging in."""
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +7,9 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, LoginFailure, Organisation
-from shop.accounts.service import logging_in, registering
+from shop.accounts.service import guessing, logging_in, passwords, registering
 from shop.actor import SYSTEM, Audience, Role
-from shop.errors import Invalid, TooMany
+from shop.errors import Invalid, Refusal, TooMany
 from shop.ids import new_id
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -45,31 +44,35 @@ def clerk(session: Session, school: Organisation) -> str:
     return "clerk@example.com"
 
 
+def check(session: Session, email: str, password: str) -> logging_in.LoggedIn | Refusal:
+    claim = logging_in.look_up(session, login=email)
+    right = passwords.matches(claim.password_hash, password)
+    return logging_in.decide(session, claim, right=right)
+
+
 def test_the_right_password_gives_a_token_that_names_its_actor(
     session: Session, school: Organisation, clerk: str
 ) -> None:
-    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
-    assert user_id is not None
-    token, _ = logging_in.issue_token(session, user_id=user_id)
-    found = logging_in.authenticate(session, token)
+    done = check(session, clerk, "correct horse")
+    assert isinstance(done, logging_in.LoggedIn)
+    found = logging_in.authenticate(session, done.token)
     assert found is not None
     actor, _ = found
     assert (actor.organisation_id, actor.audience, actor.roles) == (school.id, Audience.BUYER, {Role.REQUESTER})
 
 
 def test_a_token_that_was_logged_out_is_nobody(session: Session, clerk: str) -> None:
-    user_id = logging_in.check_password(session, email=clerk, password="correct horse")
-    assert user_id is not None
-    token, _ = logging_in.issue_token(session, user_id=user_id)
-    logging_in.log_out(session, token)
-    assert logging_in.authenticate(session, token) is None
+    done = check(session, clerk, "correct horse")
+    assert isinstance(done, logging_in.LoggedIn)
+    logging_in.log_out(session, done.token)
+    assert logging_in.authenticate(session, done.token) is None
 
 
 def test_after_five_wrong_guesses_even_the_right_password_waits(session: Session, clerk: str) -> None:
-    for _ in range(logging_in.GUESSES_A_MINUTE):
-        assert logging_in.check_password(session, email=clerk, password="guess") is None
+    for _ in range(guessing.GUESSES_A_MINUTE):
+        assert isinstance(check(session, clerk, "guess"), logging_in.WrongCredentials)
     with pytest.raises(TooMany):
-        logging_in.check_password(session, email=clerk, password="correct horse")
+        check(session, clerk, "correct horse")
 
 
 def test_one_code_belongs_to_one_organisation(session: Session, school: Organisation) -> None:
@@ -99,12 +102,12 @@ def test_a_buyer_gets_no_role_of_a_cooperative(session: Session, school: Organis
 def test_twenty_wrong_guesses_within_an_hour_make_the_account_wait_too(
     session: Session, clerk: str, failures: int, minutes: int, waits: bool
 ) -> None:
-    account = hashlib.sha256(clerk.encode()).digest()
+    account = logging_in.look_up(session, login=clerk).account
     long_ago = func.clock_timestamp() - timedelta(minutes=minutes)
     session.execute(insert(LoginFailure), [{"id": new_id(), "account_hash": account} for _ in range(failures)])
     session.execute(update(LoginFailure).values(at=long_ago))
     if waits:
         with pytest.raises(TooMany):
-            logging_in.check_password(session, email=clerk, password="correct horse")
+            check(session, clerk, "correct horse")
     else:
-        assert logging_in.check_password(session, email=clerk, password="correct horse") is not None
+        assert isinstance(check(session, clerk, "correct horse"), logging_in.LoggedIn)

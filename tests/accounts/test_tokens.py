@@ -1,50 +1,63 @@
-"""Tokens: what a machine's may ask for, and when its use is noted."""
+"""Machine tokens, and what it costs to check one."""
 
-import hashlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from flask.testing import FlaskClient
+from sqlalchemy import event, func, select, text, update
 
-from shop.accounts.models import ApiToken
-from shop.actor import Actor
-from shop.app import create_app, operations
-from shop.db import unit_of_work
-from tests import builders as a
+from shop.accounts.models import ApiToken, Kind
+from shop.accounts.service import making_tokens
+from shop.accounts.service.logging_in import authenticate
+from shop.actor import Actor, Role
+from shop.app import operations
+from shop.db import engine, unit_of_work
+from tests.accounts import people
 
-TOKEN = "a-machine-of-the-buyer-0123456789"
+pytestmark = pytest.mark.usefixtures("committed")
+BODY = {"name": "ERP", "scopes": ["account:read"], "expires_in_days": 30}
 
 
 @pytest.fixture
-def buyer(committed: str) -> Actor:
-    with unit_of_work() as session:
-        actor = a.a_member(session, a.an_organisation(session))
-        session.add(
-            ApiToken(
-                kind="machine", name="食堂系统", scopes=["buying:read"], membership_id=actor.membership_id,
-                token_hash=hashlib.sha256(TOKEN.encode()).digest(),
-                expires_at=func.clock_timestamp() + timedelta(days=30),
-            )
-        )  # fmt: skip
-    return actor
+def boss(committed: str) -> Actor:
+    return people.person(people.organisation())
 
 
-def ask(path: str, body: Any = None) -> Any:
-    headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": "once"}
-    return create_app().test_client().open(path, method="GET" if body is None else "POST", json=body, headers=headers)
+@pytest.fixture
+def manager(boss: Actor) -> FlaskClient:
+    return people.client(boss)
 
 
-def noted() -> Any:
-    with unit_of_work() as session:
-        return session.scalars(select(ApiToken.last_used_at)).one()
+def machine(manager: FlaskClient, **more: Any) -> FlaskClient:
+    made = manager.post("/v1/me/tokens", json=BODY | more)
+    assert made.status_code == 201, made.json
+    return people.bearing(made.json["token"])
 
 
-def test_a_machine_may_ask_for_what_its_scopes_name_and_for_nothing_else(buyer: Actor) -> None:
-    assert ask("/v1/buyer/orders").status_code == 200
-    for path, body, wanted in (("/v1/buyer/orders", {}, "buying:write"), ("/v1/me", None, "account:read")):
-        refused = ask(path, body)
-        assert (refused.status_code, refused.json["code"], refused.json["wanted"]) == (403, "scope_missing", wanted)
+def test_a_machine_does_what_its_scopes_name_and_nothing_else(manager: FlaskClient) -> None:
+    robot = machine(manager, scopes=["account:read"])
+    assert robot.get("/v1/me").status_code == 200
+    answer = robot.get("/v1/me/notices")
+    assert (people.code(answer), answer.json["wanted"]) == ((403, "scope_missing"), "notices:read")
+    assert people.code(robot.post("/v1/auth/logout")) == (403, "scope_missing")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/me/tokens", BODY),
+        ("GET", "/v1/me/tokens", None),
+        ("POST", "/v1/me/password", {"current": "x", "new": "y"}),
+        ("POST", "/v1/me/organisation/invitations", {"phone": "13800138000", "roles": ["finance"]}),
+        ("POST", "/v1/auth/switch", {"membership_id": "mem_" + "0" * 32}),
+        ("POST", "/v1/me/two-step", {"password": "x"}),
+        ("GET", "/v1/me/sessions", None),
+    ],
+)
+def test_no_scope_lets_a_machine_do_what_is_for_people(manager: FlaskClient, method: str, path: str, body: Any) -> None:
+    robot = machine(manager, scopes=manager.get("/v1/me/tokens/scopes").json["items"])
+    assert people.code(robot.open(path, method=method, json=body)) == (403, "people_only")
 
 
 def test_every_operation_has_a_scope_that_says_whether_it_writes() -> None:
@@ -54,19 +67,114 @@ def test_every_operation_has_a_scope_that_says_whether_it_writes() -> None:
         assert deed == ("read" if operation.method == "GET" else "write")
 
 
-def test_the_last_use_is_noted_and_not_at_every_request(buyer: Actor) -> None:
+def noted() -> Any:
+    with unit_of_work() as session:
+        return session.scalars(select(ApiToken.last_used_at).where(ApiToken.kind == "machine")).one()
+
+
+def test_the_last_use_is_noted_and_not_at_every_request(manager: FlaskClient) -> None:
+    robot = machine(manager)
     assert noted() is None
-    ask("/v1/buyer/orders")
+    robot.get("/v1/me")
     first = noted()
-    ask("/v1/buyer/orders")
+    robot.get("/v1/me")
     assert noted() == first is not None
     with unit_of_work() as session:
         session.execute(update(ApiToken).values(last_used_at=ApiToken.last_used_at - timedelta(minutes=11)))
-    ask("/v1/buyer/orders")
+    robot.get("/v1/me")
     assert noted() > first
 
 
-def test_a_revoked_token_is_nobody_at_the_next_request(buyer: Actor) -> None:
+def test_a_scope_is_one_of_what_the_callers_side_may_call(manager: FlaskClient) -> None:
+    allowed = manager.get("/v1/me/tokens/scopes").json["items"]
+    assert {"account:read", "buying:write"} <= set(allowed)
+    assert not {"selling:write", "tokens:write", "sessions:write", "members:read", "entry:write"} & set(allowed)
+    for scope in ("selling:write", "tokens:write", "everything"):
+        answer = manager.post("/v1/me/tokens", json=BODY | {"scopes": ["account:read", scope]})
+        assert (people.code(answer), answer.json["errors"][0]["pointer"]) == ((422, "unknown_scope"), "/scopes/1")
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"expires_in_days": 367}, "/expires_in_days"),
+        ({"expires_in_days": 0}, "/expires_in_days"),
+        ({"scopes": []}, "/scopes"),
+        ({"name": ""}, "/name"),
+    ],
+)
+def test_a_token_has_a_name_an_end_and_scopes(manager: FlaskClient, more: Any, pointer: str) -> None:
+    answer = manager.post("/v1/me/tokens", json=BODY | more)
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, pointer)
+
+
+def test_a_token_is_shown_once_listed_with_its_use_and_revoked_at_once(manager: FlaskClient, boss: Actor) -> None:
+    made = manager.post("/v1/me/tokens", json=BODY).json
+    (row,) = manager.get("/v1/me/tokens").json["items"]
+    assert (row["last_used_at"], row["active"], "token" in row) == (None, True, False)
+    robot = people.bearing(made["token"])
+    assert robot.get("/v1/me").status_code == 200
+    assert manager.get("/v1/me/tokens").json["items"][0]["last_used_at"] is not None
+    for _ in range(2):
+        assert manager.post(f"/v1/me/tokens/{made['id']}/revoke").status_code == 204
+    assert people.code(robot.get("/v1/me")) == (401, "unauthenticated")
+    assert manager.get("/v1/me/tokens").json["items"][0]["active"] is False
     with unit_of_work() as session:
-        session.execute(update(ApiToken).values(revoked_at=func.clock_timestamp()))
-    assert ask("/v1/buyer/orders").status_code == 401
+        (kept,) = session.scalars(select(ApiToken).where(ApiToken.kind == "machine"))
+    assert made["token"] not in str(vars(kept))
+
+
+def test_a_token_ends_by_itself(manager: FlaskClient) -> None:
+    robot = machine(manager)
+    with unit_of_work() as session:
+        session.execute(update(ApiToken).where(ApiToken.kind == "machine").values(expires_at=func.clock_timestamp()))
+    assert people.code(robot.get("/v1/me")) == (401, "unauthenticated")
+
+
+def test_a_machine_goes_on_when_its_maker_changes_the_password(manager: FlaskClient) -> None:
+    robot = machine(manager)
+    manager.post("/v1/me/password", json={"current": people.PASSWORD, "new": "a password that is new"})
+    assert robot.get("/v1/me").status_code == 200
+
+
+def test_a_lister_sees_the_own_tokens_and_a_manager_all(committed: str) -> None:
+    farm = people.organisation(Kind.COOPERATIVE)
+    lister = people.client(people.person(farm, roles=[Role.LISTER]))
+    manager = people.client(people.person(farm, roles=[Role.MANAGER]))
+    machine(lister)
+    token = manager.post("/v1/me/tokens", json=BODY).json
+    assert len(lister.get("/v1/me/tokens").json["items"]) == 1
+    page = manager.get("/v1/me/tokens?limit=1").json
+    assert len(manager.get(f"/v1/me/tokens?limit=1&cursor={page['next']}").json["items"]) == 1
+    assert people.code(lister.post(f"/v1/me/tokens/{token['id']}/revoke")) == (404, "not_found")
+    shipper = people.client(people.person(farm, roles=[Role.SHIPPER]))
+    assert people.code(shipper.post("/v1/me/tokens", json=BODY)) == (403, "forbidden")
+
+
+def test_a_member_has_a_limited_number_of_tokens(manager: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making_tokens, "MOST_TOKENS", 1)
+    machine(manager)
+    assert people.code(manager.post("/v1/me/tokens", json=BODY)) == (409, "too_many_tokens")
+
+
+def test_checking_a_token_is_one_statement_that_goes_by_indexes(manager: FlaskClient, boss: Actor) -> None:
+    made = manager.post("/v1/me/tokens", json=BODY).json
+    with unit_of_work() as session:
+        session.execute(
+            text(
+                "INSERT INTO api_token (id, kind, name, token_hash, membership_id, expires_at)"
+                " SELECT gen_random_uuid(), 'session', '', sha256(n::text::bytea), :membership,"
+                " clock_timestamp() + interval '1 day' FROM generate_series(1, 20000) n"
+            ),
+            {"membership": boss.membership_id},
+        )
+        authenticate(session, made["token"])
+    counted: list[str] = []
+    event.listen(engine(), "before_cursor_execute", lambda *given: counted.append(given[2]))
+    with unit_of_work() as session:
+        assert authenticate(session, made["token"]) is not None
+        assert len(counted) == 1
+        reads = "SELECT seq_tup_read, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'api_token'"
+        in_sequence, by_index = session.execute(text(reads)).one()
+        assert in_sequence == 0
+        assert by_index > 0

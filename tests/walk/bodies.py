@@ -39,6 +39,12 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship": {"carrier": "simulated"},
     "POST /v1/cooperative/shipments/<shipment_id>/tracking": {"ref": "9", "kind": "delivered", "place": "上海"},
     "POST /v1/admin/audit-mandates/<mandate_id>/revoke": {"reason": "x"},
+    "PATCH /v1/me/organisation/members/<membership_id>": {"order_limit_fen": 5},
+    "POST /v1/me/organisation/members/<membership_id>/end": {"reason": "x"},
+    "POST /v1/me/organisation/members/<membership_id>/reset": {"reason": "x"},
+    "POST /v1/admin/members/<membership_id>/reset": {"reason": "x"},
+    "POST /v1/admin/organisations/<organisation_id>/invitations": {"phone": "13800138000", "roles": ["requester"]},
+    "POST /v1/auth/switch": {"membership_id": "{own_membership_id}"},
     "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
     "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
 }  # fmt: skip

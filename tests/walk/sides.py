@@ -143,6 +143,15 @@ class Sides:
         )
         assert hook.status_code == 201, hook.json
         ids["endpoint_id"] = hook.json["id"]
+        invitation = {"phone": f"139{next(self.keys):08d}", "roles": ["requester"]}
+        ids["invitation_id"] = self.call("POST", "/v1/me/organisation/invitations", buyer, invitation).json["id"]
+        machine = {"name": f"{side.canary}机器", "scopes": ["account:read"], "expires_in_days": 30}
+        ids["token_id"] = self.call("POST", "/v1/me/tokens", buyer, machine).json["id"]
+        (session,) = self.call("GET", "/v1/me/sessions", buyer).json["items"]
+        ids["session_id"] = session["id"]
+        ids["own_membership_id"] = f"mem_{buyer.actor.membership_id.hex}"
+        ids["membership_id"] = f"mem_{side.people[f'{Audience.BUYER} {Role.REQUESTER}'].actor.membership_id.hex}"
+        ids["organisation_id"] = ids["buyer_id"]
         run = self.call("POST", "/v1/reports/runs", side.person(Audience.ADMIN), {"group_by": "month"})
         ids["run_id"] = run.json["id"]
 

@@ -81,6 +81,11 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                 ):  # fmt: skip
                     seen = set(session.scalars(text(f"SELECT {column} FROM {table}")))
                     assert not seen & others, table
+                people = (
+                    "SELECT count(*) FROM person p WHERE NOT EXISTS (SELECT FROM membership m WHERE m.user_id = p.id"
+                )
+                people += " AND m.organisation_id = :o) AND p.status <> 'invited'"
+                assert session.scalar(text(people), {"o": organisation}) == 0
                 for table, rows in (("order_line", 5), ("hold", 5), ("tracking_event", 2), ("acceptance", 1)):
                     assert session.scalar(text(f"SELECT count(*) FROM {table}")) == rows, table
 

@@ -1,101 +1,165 @@
-"""Log in, log out, and the Actor behind a token."""
+"""Log in, log out, and the Actor behind a token.
+
+A log-in is two units of work with the hash between them, so that hashing holds no connection: `look_up`, then
+`passwords.matches`, then `decide`.
+"""
 
 import hashlib
-import secrets
+import secrets as random
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error
-from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy import CursorResult, Select, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, ApiToken, Kind, LoginFailure, Membership, User
-from shop.actor import Actor, Role
-from shop.errors import TooMany, Unauthenticated
+from config.settings import settings
+from shop.accounts import contacts, secrets
+from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User
+from shop.accounts.service import guessing, two_step
+from shop.actor import Actor, Audience, Role
+from shop.db import seeing_all
+from shop.errors import NotFound, Refusal, Unauthenticated
 from shop.ids import new_id
 
 TOKEN_LIFE = timedelta(hours=12)
-GUESSES_A_MINUTE, GUESSES_AN_HOUR = 5, 20
 
 
 class WrongCredentials(Unauthenticated):
     code, status = "wrong_credentials", 401
-    title, title_zh = "The e-mail or the password is wrong.", "邮箱或密码错误。"
+    title, title_zh = "The log-in or the password is wrong.", "登录名或密码错误。"
 
 
-@cache
-def hasher() -> PasswordHasher:
-    """argon2id at OWASP's cost (46 MiB, one pass, one lane)."""
-    return PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
+class CodeNeeded(Unauthenticated):
+    """The password is right, and the second step is missing, wrong or used already."""
+
+    code, status = "code_needed", 401
+    title, title_zh = (
+        "Give the current code of your authenticator, or a recovery code.",
+        "请输入验证器当前的动态码或恢复码。",
+    )
 
 
-@cache
-def decoy() -> str:
-    """A hash to check against when there is no such user, so that an unknown name takes as long as a known one."""
-    return hasher().hash(secrets.token_urlsafe(16))
+class NoMembership(Refusal):
+    code, status = "no_membership", 403
+    title, title_zh = "You are a member of no organisation any more.", "您已不属于任何单位。"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who somebody says to be: the person if there is one, the hash to check against, where guesses are counted."""
+
+    user_id: UUID | None
+    password_hash: str | None
+    account: bytes
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A new session: its token and end, what the browser keeps, and whether a second step must be set up first."""
+
+    token: str
+    expires_at: datetime
+    device: str
+    two_step_required: bool
 
 
 def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def guessed_too_often(session: Session, account: bytes) -> bool:
-    def since(span: timedelta) -> Select[int]:
-        return (
-            select(func.count())
-            .select_from(LoginFailure)
-            .where(LoginFailure.account_hash == account, LoginFailure.at > func.clock_timestamp() - span)
-        )
-
-    row = session.execute(
-        select(since(timedelta(minutes=1)).scalar_subquery(), since(timedelta(hours=1)).scalar_subquery())
-    ).one()
-    minute, hour = row
-    return bool(minute >= GUESSES_A_MINUTE or hour >= GUESSES_AN_HOUR)
+def person_of(login: str) -> Select[User]:
+    """The person with a log-in in its one spelling."""
+    return select(User).where(User.phone == login if contacts.is_phone(login) else User.email == login)
 
 
-def check_password(session: Session, *, email: str, password: str) -> UUID | None:
-    """The user whose e-mail and password these are, or None with the failure recorded.
+def look_up(session: Session, *, login: str, device: str | None = None) -> Claim:
+    """Who has this log-in, to check a password against; TooMany when it was guessed at too often, known or not."""
+    login = contacts.login_of(login)
+    user = session.scalars(person_of(login)).first()
+    known = user is not None and user.status == "active"
+    account = guessing.account_of(user.id if user and known else None, login, device)
+    guessing.check(session, account)
+    return Claim(user.id, user.password_hash, account) if user and known else Claim(None, None, account)
 
-    Wrong guesses are limited per account over all addresses (TooMany), known account or not.
+
+def decide(
+    session: Session,
+    claim: Claim,
+    *,
+    right: bool,
+    renewed: str | None = None,
+    code: str | None = None,
+    organisation_id: UUID | None = None,
+    device: str | None = None,
+    words: str = "",
+) -> LoggedIn | WrongCredentials | CodeNeeded:
+    """The new session; or the refusal to answer with, not to raise, because the wrong guess that it records must stay.
+
+    `renewed`: a hash at today's cost, kept in place of an older one. NotFound for an organisation that the person is
+    no member of, NoMembership, TooMany.
     """
-    account = hashlib.sha256(email.strip().lower().encode()).digest()
-    if guessed_too_often(session, account):
-        raise TooMany("Too many wrong guesses at this account.", retry_after=60)
-    user = session.execute(select(User).where(User.email == email.strip().lower())).scalar_one_or_none()
-    try:
-        hasher().verify(user.password_hash if user else decoy(), password)
-        right = user is not None and user.status == "active"
-    except Argon2Error:
-        right = False
-    if user is None or not right:
-        session.execute(insert(LoginFailure).values(id=new_id(), account_hash=account))
-        return None
-    return user.id
+    user = session.get(User, claim.user_id, with_for_update={"read": True}) if claim.user_id else None
+    unchanged = user is not None and user.status == "active" and user.password_hash == claim.password_hash
+    if not guessing.settle(session, claim.account, right=right and unchanged) or user is None:
+        return WrongCredentials()
+    if two_step.is_on(session, user.id):
+        if not code:
+            return CodeNeeded()
+        if not two_step.use(session, user_id=user.id, code=code):
+            guessing.note(session, claim.account)
+            return CodeNeeded("This code is wrong or was used.", pointer="/code")
+    if renewed:
+        session.execute(update(User).where(User.id == user.id).values(password_hash=renewed))
+    token, expires_at = issue_token(session, user_id=user.id, organisation_id=organisation_id, words=words)
+    kept = device if device and secrets.device_of(device, user.id) else secrets.device_for(user.id)
+    found = authenticate(session, token) if settings().production else None
+    return LoggedIn(token, expires_at, kept, found is not None and found[0].needs_two_step)
 
 
-def issue_token(session: Session, *, user_id: UUID, organisation_id: UUID | None = None) -> tuple[str, datetime]:
-    """A new token for one of the user's memberships (the first, unless an organisation is named), and when it ends."""
-    wanted = select(Membership.id).where(Membership.user_id == user_id).order_by(Membership.id)
+def memberships_of(user_id: UUID) -> Select[Membership]:
+    """The memberships that a person may act with, the one used last first."""
+    return (
+        select(Membership)
+        .join(Organisation, Organisation.id == Membership.organisation_id)
+        .where(Membership.user_id == user_id, Membership.ended_at.is_(None), Organisation.status != "closed")
+        .order_by(Membership.last_used_at.desc().nulls_last(), Membership.id)
+    )
+
+
+def issue_token(
+    session: Session, *, user_id: UUID, organisation_id: UUID | None = None, words: str = ""
+) -> tuple[str, datetime]:
+    """A new session for one of the person's memberships (the last used, unless one is named), and when it ends."""
+    wanted = memberships_of(user_id)
     if organisation_id:
         wanted = wanted.where(Membership.organisation_id == organisation_id)
-    membership_id = session.scalars(wanted.limit(1)).first()
-    if membership_id is None:
-        raise WrongCredentials
-    token = secrets.token_urlsafe(32)
-    expires_at = session.execute(
+    membership = session.scalars(wanted.limit(1)).first()
+    if membership is None:
+        raise NotFound(pointer="/organisation_id") if organisation_id else NoMembership
+    return new_session(session, membership_id=membership.id, words=words)
+
+
+def new_session(
+    session: Session, *, membership_id: UUID, words: str, expires_at: datetime | None = None
+) -> tuple[str, datetime]:
+    """A session for a membership, which is the current one from now on."""
+    token = random.token_urlsafe(32)
+    session.execute(
+        update(Membership).where(Membership.id == membership_id).values(last_used_at=func.clock_timestamp())
+    )
+    ends: datetime = session.execute(
         insert(ApiToken)
         .values(
             id=new_id(),
+            name=words,
             token_hash=token_hash(token),
             membership_id=membership_id,
-            expires_at=func.clock_timestamp() + TOKEN_LIFE,
+            expires_at=expires_at or func.clock_timestamp() + TOKEN_LIFE,
         )
         .returning(ApiToken.expires_at)
     ).scalar_one()
-    return token, expires_at
+    return token, ends
 
 
 def log_out(session: Session, token: str) -> None:
@@ -105,6 +169,30 @@ def log_out(session: Session, token: str) -> None:
         .where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
+
+
+def end_sessions(session: Session, *, user_id: UUID, but: UUID | None = None, only: UUID | None = None) -> int:
+    """End the sessions of a person, for whichever organisation: all, all but one, or one; gives how many.
+
+    Tokens of machines go on.
+    """
+    own = select(Membership.id).where(Membership.user_id == user_id)
+    wanted = update(ApiToken).where(
+        ApiToken.membership_id.in_(own),
+        ApiToken.kind == "session",
+        ApiToken.revoked_at.is_(None),
+        ApiToken.expires_at > func.clock_timestamp(),
+    )
+    if but:
+        wanted = wanted.where(ApiToken.id != but)
+    if only:
+        wanted = wanted.where(ApiToken.id == only)
+    with seeing_all(session):  # a person's sessions for all of their organisations
+        done = session.execute(
+            wanted.values(revoked_at=func.clock_timestamp()).execution_options(synchronize_session=False)
+        )
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 USE_NOTED_EVERY = timedelta(minutes=10)
@@ -117,14 +205,17 @@ def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
     """The actor behind a token and the business time, in one statement; None for a token that does not hold.
 
     From then on the transaction sees the rows of the actor's organisation (admins: of everybody). Roles are read afresh
-    each time: a role taken away is gone at the next request.
+    each time: a role taken away is gone at the next request. In production an admin whose log-in has no second step may
+    do nothing but set one up.
     """
     row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token), "every": USE_NOTED_EVERY}).first()
     if row is None:
         return None
-    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now = row
+    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, two = row
+    audience = AUDIENCE[Kind(kind)]
     actor = Actor(
-        user_id, membership_id, organisation_id, AUDIENCE[Kind(kind)], frozenset(Role(r) for r in roles), limit,
-        tuple(regions), None if scopes is None else frozenset(scopes), token_id=token_id,
+        user_id, membership_id, organisation_id, audience, frozenset(Role(r) for r in roles), limit, tuple(regions),
+        None if scopes is None else frozenset(scopes), token_id=token_id,
+        needs_two_step=settings().production and audience is Audience.ADMIN and not two,
     )  # fmt: skip
     return actor, now

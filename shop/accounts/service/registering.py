@@ -1,19 +1,29 @@
 """Register organisations, people and what a buyer needs to order."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.accounts import contacts
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
-from shop.accounts.service.logging_in import hasher
+from shop.accounts.service.passwords import hash_of
 from shop.accounts.uscc import is_valid
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.audit import service as audit_service
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+OF_THE_PLATFORM = frozenset({Role.OPERATOR, Role.AUDITOR})
+"""Roles of an admin that reach beyond a county, so no county's office gives them."""
+
+
+def roles_of(kind: Kind) -> frozenset[Role]:
+    """The roles that members of this kind of organisation may hold."""
+    found = ROLES_OF[AUDIENCE[kind]]
+    return found - OF_THE_PLATFORM if kind is Kind.COUNTY_REVIEWER else found
 
 
 def register(
@@ -55,7 +65,8 @@ def register_user(
     session: Session,
     *,
     organisation: Organisation,
-    email: str,
+    email: str | None = None,
+    phone: str | None = None,
     name: str,
     roles: list[Role],
     password: str | None = None,
@@ -63,19 +74,23 @@ def register_user(
     order_limit_fen: int | None = None,
     regions: list[str] | None = None,
 ) -> User:
-    """A person with a membership; Invalid when the roles are not of the organisation's kind or the e-mail is taken.
+    """A person with a membership; Invalid when the roles are not of the organisation's kind or a contact is taken.
 
-    Give the password, or a hash of `hasher()` when many people share one (the demo).
+    Give the password, or a hash of `hash_of()` when many people share one (the demo).
     """
-    allowed = ROLES_OF[AUDIENCE[Kind(organisation.kind)]]
+    allowed = roles_of(Kind(organisation.kind))
     if not roles or not allowed.issuperset(roles):
         raise Invalid(f"Roles here are: {', '.join(sorted(allowed))}.", pointer="/roles")
     if Role.AUDITOR in roles and len(set(roles)) > 1:
         raise Invalid("An auditor holds no other role.", pointer="/roles")
-    if session.scalars(select(User.id).where(User.email == email.strip().lower())).first():
+    email, phone = contact(email, contacts.email_of, "/email"), contact(phone, contacts.phone_of, "/phone")
+    if email and session.scalars(select(User.id).where(User.email == email)).first():
         raise Invalid("This e-mail is taken.", pointer="/email")
-    hashed = password_hash or hasher().hash(password or "")
-    user = User(email=email.strip().lower(), name=name, password_hash=hashed)
+    if phone and session.scalars(select(User.id).where(User.phone == phone)).first():
+        raise Invalid("This phone is taken.", pointer="/phone")
+    if not email and not phone:
+        raise Invalid("Give a phone or an e-mail.", pointer="/email")
+    user = User(email=email, phone=phone, name=name, password_hash=password_hash or hash_of(password or ""))
     session.add(user)
     session.flush()
     session.add(
@@ -89,6 +104,14 @@ def register_user(
     )
     session.flush()
     return user
+
+
+def contact(given: str | None, spelt: Callable[[str], str | None], pointer: str) -> str | None:
+    """A contact in its one spelling; Invalid for what is none."""
+    found = spelt(given) if given is not None else None
+    if given is not None and found is None:
+        raise Invalid("This is not a phone or an e-mail.", pointer=pointer)
+    return found
 
 
 def add_budget_unit(

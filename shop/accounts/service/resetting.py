@@ -1,0 +1,140 @@
+"""A new password: changed by whoever knows the old one, or reset by a code, by a link, or in person."""
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shop.accounts import contacts, queries_people, secrets
+from shop.accounts.models import Membership, User
+from shop.accounts.models_people import Channel, Confirmation, Purpose
+from shop.accounts.service import confirming, guessing, passwords, two_step
+from shop.accounts.service.logging_in import end_sessions, person_of
+from shop.accounts.service.messages import RESET_LINK
+from shop.accounts.service.proving import WrongCode
+from shop.actor import SYSTEM, Actor
+from shop.audit import service as audit
+from shop.db import seeing_all
+from shop.errors import NotFound, Refusal
+from shop.outbox import service as outbox
+
+
+class MemberElsewhere(Refusal):
+    code, status = "member_elsewhere", 409
+    title, title_zh = (
+        "This person is a member of other organisations too, so the platform has to reset the password.",
+        "该人员同时属于其他单位，不能由本单位重设密码。",
+    )
+
+
+def alone(user_id: UUID) -> Actor:
+    """A person who acts for no organisation: who forgot the password and proves to be reached."""
+    return replace(SYSTEM, user_id=user_id)
+
+
+def ask(session: Session, *, login: str, device: str | None, now: datetime) -> None:
+    """Send a code or a link to whoever has this log-in, when this is committed (`confirmation.asked`).
+
+    The same statements run and the same rows are written whether or not there is such a person. TooMany.
+    """
+    login = contacts.login_of(login)
+    user = session.scalars(person_of(login)).first()
+    user_id = user.id if user and user.status == "active" else None
+    account = guessing.asking(guessing.account_of(user_id, login, device))
+    guessing.hold(session, account)
+    guessing.check(session, account, minute=confirming.ASKED_A_MINUTE, hour=confirming.ASKED_AN_HOUR)
+    guessing.note(session, account)
+    channel = Channel.TEXT if contacts.is_phone(login) else Channel.MAIL
+    made = confirming.ask(session, user_id=user_id, purpose=Purpose.RESET, channel=channel)
+    outbox.announce(session, "confirmation.asked", now=now, confirmation_id=made)
+
+
+def ask_in_person(
+    session: Session, *, membership_id: UUID, reason: str, drops_two_step: bool, by: Actor, now: datetime
+) -> Confirmation:
+    """A one-time code to hand to a member who is reached by nothing else; the code is made from the row given back.
+
+    NotFound unless the membership is in the actor's reach, MemberElsewhere when the person acts for others as well:
+    whoever holds the code holds the whole account.
+    """
+    membership = session.scalars(
+        queries_people.in_reach(by).where(Membership.id == membership_id, Membership.ended_at.is_(None))
+    ).first()
+    if membership is None or membership.user_id == by.user_id:
+        raise NotFound
+    reached = queries_people.in_reach(by).with_only_columns(Membership.id)
+    elsewhere = select(Membership.id).where(
+        Membership.user_id == membership.user_id, Membership.ended_at.is_(None), Membership.id.not_in(reached)
+    )
+    with seeing_all(session):  # who acts for organisations out of the actor's sight too
+        if session.scalars(elsewhere.limit(1)).first():
+            raise MemberElsewhere
+    made = confirming.ask(
+        session,
+        user_id=membership.user_id,
+        purpose=Purpose.RESET,
+        channel=Channel.IN_PERSON,
+        drops_two_step=drops_two_step,
+    )
+    audit.record(
+        session, by=by, action="reset_in_person", kind="membership", subject=membership_id, now=now, reason=reason,
+        drops_two_step=drops_two_step,
+    )  # fmt: skip
+    return session.get_one(Confirmation, made)
+
+
+def code_of(confirmation: Confirmation) -> str:
+    """A code in person as it is read out: two groups of four."""
+    letters = secrets.letters_of(confirmation.id)
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+def look_up(
+    session: Session, *, token: str | None, login: str | None, code: str | None, device: str | None
+) -> UUID | WrongCode:
+    """The confirmation that a link or a code is of; or WrongCode with the guess counted, to answer with. TooMany."""
+    if token is not None:
+        found = confirming.by_link(session, token=token, link=RESET_LINK, purpose=Purpose.RESET)
+        return found.id if found else WrongCode(pointer="/token")
+    login = contacts.login_of(login or "")
+    user = session.scalars(person_of(login)).first()
+    user_id = user.id if user and user.status == "active" else None
+    account = guessing.account_of(user_id, login, device)
+    guessing.hold(session, account)
+    guessing.check(session, account)
+    found = confirming.by_code(session, user_id=user_id, code=code or "", purpose=Purpose.RESET)
+    if found is None:
+        guessing.note(session, account)
+        return WrongCode(pointer="/code")
+    return found.id
+
+
+def reset(session: Session, *, confirmation_id: UUID, password: str, new_hash: str, now: datetime) -> None:
+    """Set the new password and end every session of the person. WrongCode, WeakPassword."""
+    found = confirming.redeem(session, confirmation_id)
+    if found is None or found.user_id is None:
+        raise WrongCode
+    user = session.get_one(User, found.user_id, with_for_update=True)
+    passwords.check(password, user.email, user.phone, pointer="/new_password")
+    set_password(session, user, new_hash)
+    if found.drops_two_step:
+        two_step.drop(session, user.id)
+    audit.record(
+        session, by=alone(user.id), action="reset_password", kind="person", subject=user.id, now=now,
+        channel=found.channel,
+    )  # fmt: skip
+
+
+def change(session: Session, *, user: User, password: str, by: Actor, now: datetime) -> None:
+    """Set a new password for somebody who proved to know the old one, and end every session. WeakPassword, TooMany."""
+    passwords.check(password, user.email, user.phone, pointer="/new")
+    set_password(session, user, passwords.hash_of(password))
+    audit.record(session, by=by, action="change_password", kind="person", subject=user.id, now=now)
+
+
+def set_password(session: Session, user: User, new_hash: str) -> None:
+    user.password_hash = new_hash
+    session.flush()
+    end_sessions(session, user_id=user.id)
