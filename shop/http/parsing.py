@@ -9,7 +9,9 @@ from shop.errors import Invalid, Refusal
 
 MAX_BODY = 1_000_000
 MAX_DEPTH = 32
-WORDS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+WORDS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[{}\[\],:]', re.DOTALL)
+"""Strings and marks. What a string has taken it keeps (`*+`), and its end is optional, so that one without an end is
+read once and not from each of its quotes again."""
 
 
 class Malformed(Refusal):
@@ -140,7 +142,7 @@ def refuse_depth(data: bytes) -> None:
     for match in WORDS.finditer(data):
         word = match.group()
         if word[:1] == b'"':
-            key = word[1:-1].decode("utf-8", "replace")
+            key = word.strip(b'"').decode("utf-8", "replace")
         elif word == b":" and path:
             path[-1] = key
         elif word == b"," and path and isinstance(path[-1], int):

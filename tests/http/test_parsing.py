@@ -1,6 +1,7 @@
 """The strict JSON parser."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,14 @@ def test_what_is_no_value_of_ours_is_refused_by_name(body: bytes, pointer: str, 
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         parse_object(body)
+
+
+def test_a_string_without_an_end_is_read_once_however_long_it_is() -> None:
+    body = b'{"a":[' + b"{}," * 40 + b'"' + b'\\"' * 400_000
+    began = time.process_time()
+    with pytest.raises(Malformed):
+        parse_object(body)
+    assert time.process_time() - began < 2  # from each quote again it would be hours
 
 
 def test_every_fault_is_listed_not_the_first() -> None:
