@@ -138,8 +138,10 @@ def unit_of_work(*, at_edge: bool = False) -> Iterator[Session]:
         yield session
 
 
+LOCK_NOT_AVAILABLE = "55P03"  # after lock_timeout
 AGAIN = {"40001", "40P01"}  # serialization failure, deadlock: PostgreSQL asks for the whole transaction again
-AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "53300", "55P03", "57014", "25P03", "53100", "53200"}
+AWAY = {"57P01", "57P02", "57P03", "08000", "08003", "08006", "53300", "57014", "25P03", "53100", "53200"}
+AWAY |= {LOCK_NOT_AVAILABLE}
 
 
 def sqlstate(error: DBAPIError) -> str:

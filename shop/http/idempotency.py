@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, delete, func, literal_column, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from shop.db import Model
+from shop.db import LOCK_NOT_AVAILABLE, Model, sqlstate
 from shop.errors import Invalid, Refusal
 
 KEPT = timedelta(days=30)
@@ -89,7 +90,12 @@ def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
     if not (1 <= len(place.key) <= 255 and place.key.isascii() and place.key.isprintable()):
         raise KeyMissing("An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer=HEADER)
     fingerprint = hashlib.sha256(body).digest()
-    taken = session.execute(CLAIM, vars(place) | {"fingerprint": fingerprint}).first()
+    try:
+        taken = session.execute(CLAIM, vars(place) | {"fingerprint": fingerprint}).first()
+    except OperationalError as error:
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:  # the first request is still at work, and was waited for
+            raise InFlight from error
+        raise
     if taken:
         return None
     row = session.execute(

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from shop.actor import Actor, Audience, Role
 from shop.db import unit_of_work
 from shop.errors import NotFound, Refusal
-from shop.http import openapi, problems
-from shop.http.idempotency import IdempotencyKey
+from shop.http import idempotency, openapi, problems
+from shop.http.idempotency import IdempotencyKey, Kept, Place
 from shop.http.routes import PUBLIC, REQUIRED, In, Out, Query, Routes, audience, mount, roles
 from shop.ids import OrderId, new_id
 from tests.builders import behind
@@ -127,6 +127,22 @@ def test_twenty_at_once_on_one_key_are_one_effect(client: FlaskClient) -> None:
     with ThreadPoolExecutor(5) as pool:
         assert set(pool.map(send, range(20))) == {201}
     assert counter() == 1
+
+
+def test_a_twin_that_waited_in_vain_is_told_that_the_first_is_still_worked_on(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
+        session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        return idempotency_claim(session, place, body=body)
+
+    idempotency_claim = idempotency.claim
+    monkeypatch.setattr(idempotency, "claim", claim)
+    with unit_of_work() as first:
+        place = Place(ORGANISATIONS["one"], "POST /t/count", "once")
+        idempotency_claim(first, place, body=b'{"number":5}')
+        answer = post(client, {"number": 5}, key="once")
+        assert (answer.status_code, answer.json["code"]) == (409, "request_in_flight")
 
 
 def test_nobody_a_stranger_and_a_lesser_role_are_turned_away_before_the_body_is_read(client: FlaskClient) -> None:
