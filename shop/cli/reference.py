@@ -74,5 +74,5 @@ def load_file(session: Session, kind: str, file: Path, members: Path | None) -> 
     if kind == "eligibility":
         return str(importing.load_eligibility(session, rows))
     if kind in ("hubs", "lanes"):
-        return f"{(freight.load_hubs if kind == 'hubs' else freight.load_lanes)(session, rows)} added"
+        return str((freight.load_hubs if kind == "hubs" else freight.load_lanes)(session, rows))
     return str(importing.load_pairings(session, rows, rows_of(members) if members else []))

@@ -1,9 +1,10 @@
 """The one freight price, and the loaders of hubs and lanes."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Generic, TypeVar
+from itertools import zip_longest
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -12,11 +13,14 @@ from sqlalchemy.orm import Session
 
 from shop.errors import Refusal
 from shop.freight.models import Hub, Lane
+from shop.ids import new_id
 from shop.money import half_up
+from shop.regions.importing import Loaded, Reader, Row, begin, day, write
 from shop.regions.models import province_of
 
 Key = TypeVar("Key", bound=Hashable)
 GRAMS_PER_TONNE = 1_000_000
+STORAGES = ("ambient", "chilled", "frozen")
 
 
 LANES = text(
@@ -81,43 +85,82 @@ def quote(session: Session, *, parcels: Sequence[Parcel[Key]], to_code: str, on:
     return found
 
 
-def load_hubs(session: Session, rows: Sequence[Mapping[str, str]]) -> int:
-    """Add the hubs that are not there yet; gives how many were added."""
-    known = set(session.scalars(select(Hub.code)))
-    new = [row for row in rows if row["code"] not in known]
-    session.add_all(
-        Hub(code=row["code"], name=row["name"], kind=row["kind"], division_code=row["division_code"]) for row in new
-    )
-    return len(new)
-
-
-def load_lanes(session: Session, rows: Sequence[Mapping[str, str]]) -> int:
-    """Add the lanes (one per temperature class of each row) that are not there yet; gives how many were added."""
-    known = {
-        (start, end, storage, valid.lower)
-        for start, end, storage, valid in session.execute(
-            select(Lane.from_code, Lane.to_code, Lane.storage, Lane.valid)
-        )
+def load_hubs(session: Session, rows: Sequence[Row]) -> Loaded:
+    """Load hubs by code; Invalid names every bad row and column."""
+    reader = Reader("hubs")
+    stored: dict[str, dict[str, Any]] = {
+        found["code"]: dict(found) for found in session.execute(select(Hub.__table__)).mappings()
     }
-    added = 0
-    for row in rows:
-        begins = date.fromisoformat(row["valid_from"])
-        for storage in ("ambient", "chilled", "frozen"):
-            key = (row["from_province_code"], row["to_province_code"], storage, begins)
-            if key in known:
-                continue
-            session.add(
-                Lane(
-                    from_code=key[0],
-                    to_code=key[1],
-                    storage=storage,
-                    distance_km=int(row["distance_km"]),
-                    days=int(row["days"]),
-                    rate_fen_per_tonne=int(row[f"rate_fen_per_tonne_{storage}"]),
-                    minimum_fen=int(row["minimum_fen"]),
-                    source=row["source"],
-                    valid=Range(begins, None),
-                )
-            )
-            added += 1
-    return added
+    wanted = {}
+    for place, row in enumerate(rows):
+        code = reader.text(place, row, "code")
+        if code in wanted:
+            reader.wrong(place, "code", "repeated", f"{code} is on an earlier row already")
+        wanted[code] = {
+            "id": stored[code]["id"] if code in stored else new_id(),
+            "code": code,
+            "name": reader.text(place, row, "name"),
+            "kind": reader.text(place, row, "kind"),
+            "division_code": reader.code(place, row, "division_code"),
+        }
+    reader.done()
+    return write(session, Hub, stored, wanted)
+
+
+def load_lanes(session: Session, rows: Sequence[Row]) -> Loaded:
+    """Load lanes, one per temperature class of each row, by their provinces and first valid day.
+
+    A lane is in force until the next one of its key begins: a row with a later day ends the lane before it, a row with
+    the same day corrects it. Invalid names every bad row and column.
+    """
+    begin(session)
+    reader = Reader("lanes")
+    stored: dict[tuple[str, str, str, date], dict[str, Any]] = {
+        (found["from_code"], found["to_code"], found["storage"], found["valid"].lower): dict(found)
+        for found in session.execute(select(Lane.__table__)).mappings()
+    }
+    wanted: dict[tuple[str, str, str, date], dict[str, Any]] = {}
+    for place, row in enumerate(rows):
+        codes = reader.code(place, row, "from_province_code"), reader.code(place, row, "to_province_code")
+        begins = reader.value(place, row, "valid_from", day, date.min)
+        shared = {
+            "distance_km": reader.value(place, row, "distance_km", whole, 0),
+            "days": reader.value(place, row, "days", at_least_one, 1),
+            "minimum_fen": reader.value(place, row, "minimum_fen", whole, 0),
+            "source": reader.text(place, row, "source"),
+        }
+        if (*codes, STORAGES[0], begins) in wanted:
+            reader.wrong(place, "valid_from", "repeated", f"this lane of {begins} is on an earlier row already")
+        for storage in STORAGES:
+            key = (*codes, storage, begins)
+            rate = f"rate_fen_per_tonne_{storage}"
+            wanted[key] = shared | {
+                "id": stored[key]["id"] if key in stored else new_id(),
+                "from_code": key[0],
+                "to_code": key[1],
+                "storage": storage,
+                "rate_fen_per_tonne": reader.value(place, row, rate, whole, 0),
+            }
+    reader.done()
+    touched = {key[:3] for key in wanted}
+    every = {key: row for key, row in {**stored, **wanted}.items() if key[:3] in touched}
+    ordered = sorted(every)
+    for key, following in zip_longest(ordered, ordered[1:]):
+        ends = stored[key]["valid"].upper if key in stored else None
+        if following is not None and following[:3] == key[:3] and (ends is None or ends > following[3]):
+            ends = following[3]
+        wanted.setdefault(key, {"id": stored[key]["id"]} if key in stored else {})["valid"] = Range(key[3], ends)
+    return write(session, Lane, stored, wanted)
+
+
+def whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def at_least_one(text: str) -> int:
+    number = whole(text)
+    if not number:
+        raise ValueError("is 0, and goods take at least a day")
+    return number
