@@ -62,7 +62,8 @@ def test_placing_holds_the_supply_announces_the_order_and_records_its_facts(worl
 def test_a_shortage_names_what_is_there(world: World) -> None:
     with pytest.raises(Shortage) as refused:
         world.place({world.offer(packs=5).id: 6})
-    assert refused.value.facts["short"][0]["available"] == 5 * 5000
+    (short,) = refused.value.facts["short"]
+    assert (short["wanted"], short["available"]) == (6, 5)
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,32 @@ def cancel_order(session: Session, *, order_id: UUID, by: Actor, reason: str, no
     ).all()
     if all(part.status == Status.CANCELLED for part in parts):
         raise WrongStatus("The order is cancelled already.", is_now=Status.CANCELLED)
-    for part in parts:
-        if part.status != Status.CANCELLED:
-            cancel_supplier_order(session, supplier_order_id=part.id, by=by, reason=reason, now=now)
+    living = [part.id for part in parts if part.status != Status.CANCELLED]
+    cancel_parts(session, supplier_order_ids=living, by=by, reason=reason, now=now)
+
+
+def cancel_parts(
+    session: Session, *, supplier_order_ids: Sequence[UUID], by: Actor, reason: str, now: datetime
+) -> None:
+    """Cancel parts together, or refuse them all with WrongStatus.
+
+    Their supply is given back in one statement, so that rows are locked in the one order in which placing locks them.
+    """
+    lines = [
+        line
+        for part_id in supplier_order_ids
+        for line in cancel_part(session, supplier_order_id=part_id, by=by, reason=reason, now=now)
+    ]
+    holding.release(session, line_ids=lines)
 
 
 def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> None:
-    """Cancel one part: WrongStatus unless it may still be. Credit comes back here, money paid follows by the event."""
+    """Cancel one part: WrongStatus unless it may still be."""
+    cancel_parts(session, supplier_order_ids=[supplier_order_id], by=by, reason=reason, now=now)
+
+
+def cancel_part(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> list[UUID]:
+    """All of it but the supply, whose lines it gives. Credit comes back here, money paid follows by the event."""
     move(session, supplier_order_id=supplier_order_id, to=Status.CANCELLED, by=by, now=now, reason=reason)
     part, terms = session.execute(
         select(SupplierOrder, Order.terms)
@@ -50,7 +69,6 @@ def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Acto
     lines = session.scalars(
         select(OrderLine).where(OrderLine.supplier_order_id == supplier_order_id).order_by(OrderLine.id)
     ).all()
-    holding.release(session, line_ids=[line.id for line in lines])
     facts.record(
         session,
         Measure.ORDERED,
@@ -67,3 +85,4 @@ def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Acto
         ],
         now=now,
     )
+    return [line.id for line in lines]

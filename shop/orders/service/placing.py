@@ -155,8 +155,9 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     holds = holding.take(
         session,
         [
-            holding.Want(line.id, line.listing.id, actor.organisation_id, line.packs * line.listing.pack_base_quantity)
+            holding.Want(line.id, line.listing.id, actor.organisation_id, line.packs * pack, pack)
             for line in lines
+            for pack in (line.listing.pack_base_quantity,)
         ],
         now=now,
     )

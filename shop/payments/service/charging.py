@@ -282,8 +282,7 @@ def cancel_unpaid(session: Session, *, now: datetime, limit: int = 50) -> int:
         .limit(limit)
         .with_for_update(of=SupplierOrder, skip_locked=True)
     ).all()
-    for part_id in late:
-        cancelling.cancel_supplier_order(session, supplier_order_id=part_id, by=SYSTEM, reason="unpaid", now=now)
+    cancelling.cancel_parts(session, supplier_order_ids=late, by=SYSTEM, reason="unpaid", now=now)
     return len(late)
 
 

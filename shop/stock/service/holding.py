@@ -21,7 +21,7 @@ from shop.stock.models import Hold, HoldStatus, Movement
 
 
 class Shortage(Refusal):
-    """Not enough open supply; `short` lists each listing with what was wanted and what is there, in base units."""
+    """Not enough open supply; `short` lists each listing with what was wanted and what is there, in packs."""
 
     code, status = "not_enough_supply", 409
     title, title_zh = "There is not enough supply.", "供应量不足。"
@@ -36,12 +36,13 @@ class LotsShort(Refusal):
 
 @dataclass(frozen=True)
 class Want:
-    """A line's demand on a listing, in base units."""
+    """A line's demand on a listing, in base units; `pack`: so many of them are the pack that buyers count in."""
 
     line_id: UUID
     listing_id: UUID
     buyer_id: UUID
     quantity: int
+    pack: int = 1
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,14 @@ def take(session: Session, wants: Sequence[Want], *, now: datetime) -> list[dict
             shares.setdefault(listing_id, []).append([supply_id, take])
     short = [listing for listing, needed in demand.items() if sum(s[1] for s in shares.get(listing, ())) < needed]
     if short:
+        packs = {want.listing_id: want.pack for want in wants}
         raise Shortage(
             short=[
-                {"listing_id": f"lst_{listing.hex}", "wanted": demand[listing], "available": there[listing]}
+                {
+                    "listing_id": f"lst_{listing.hex}",
+                    "wanted": demand[listing] // packs[listing],
+                    "available": there[listing] // packs[listing],
+                }
                 for listing in short
             ]
         )
