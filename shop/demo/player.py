@@ -134,10 +134,10 @@ def mark_played(session: Session) -> None:
 
 
 def move_clock(to: datetime) -> None:
-    """Move business time forward to an instant; never back."""
+    """Move business time forward to an instant; back only the first time, from today into the past that is played."""
 
     def move(session: Session) -> None:
-        if clock.business_now(session) < to or abs(clock.business_now(session) - to) > timedelta(days=370):
+        if not clock.clock_is_moved(session) or clock.business_now(session) < to:
             clock.move_to(session, to)
 
     in_unit_of_work(move)

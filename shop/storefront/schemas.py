@@ -3,20 +3,14 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from shop.catalogue.schemas import Category, Code, StorageWord, TierOut
+from shop.http.fields import Day
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
 
 Sort = Literal["price", "newest"]
-
-
-def iso_day(word: object) -> object:
-    """A day is written YYYY-MM-DD, and nothing else is guessed to be one."""
-    if isinstance(word, str) and len(word) != 10:
-        raise ValueError("a day is written YYYY-MM-DD")
-    return word
 
 
 class ListQuery(Query):
@@ -37,7 +31,7 @@ class DivisionsQuery(Query):
 
 
 class PairingsQuery(Query):
-    on: Annotated[date, BeforeValidator(iso_day)] | None = None
+    on: Day | None = None
 
 
 class CardProduct(Out):
