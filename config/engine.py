@@ -109,7 +109,6 @@ class Engine:
             "SHOP_DATABASE_OWNER_URL": self._database_url("shop_owner", DATABASE),
             "SHOP_DATABASE_CHECKER_URL": self._database_url("shop_checker", DATABASE),
             "SHOP_BROKER_URL": f"redis+socket://{valkey}?virtual_host=0",
-            "SHOP_REDIS_URL": f"unix://{valkey}?db=1",
         }
 
     def pids(self) -> dict[str, int]:
@@ -475,7 +474,7 @@ def _find_valkey() -> Path:
             return Path(found)
     raise EngineError(
         "No Valkey or Redis was found that runs on this machine. Install one (on Debian: apt install redis-server), or "
-        "set SHOP_BROKER_URL and SHOP_REDIS_URL to a server; see the README."
+        "set SHOP_BROKER_URL to a server; see the README."
     )
 
 

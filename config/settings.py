@@ -24,7 +24,6 @@ class Settings:
     database_owner_url: str
     database_checker_url: str
     broker_url: str
-    redis_url: str
     host: str
     port: int
     public_url: str
@@ -39,6 +38,7 @@ class Settings:
     files: str
     web_threads: int
     requests_per_minute: int
+    trusted_proxies: int
     log_level: str
 
     @property
@@ -70,7 +70,6 @@ def read(environment: Mapping[str, str]) -> Settings:
     host, port = text("SHOP_HOST", "127.0.0.1"), number("SHOP_PORT", 8000)
     var = Path(text("SHOP_VAR", "var")).resolve()
     database = text("SHOP_DATABASE_URL")
-    redis = text("SHOP_REDIS_URL")
     return Settings(
         env=env,
         var=var,
@@ -78,7 +77,6 @@ def read(environment: Mapping[str, str]) -> Settings:
         database_owner_url=text("SHOP_DATABASE_OWNER_URL", database),
         database_checker_url=text("SHOP_DATABASE_CHECKER_URL", database),
         broker_url=text("SHOP_BROKER_URL"),
-        redis_url=redis,
         host=host,
         port=port,
         public_url=text("SHOP_PUBLIC_URL", f"http://{host}:{port}"),
@@ -86,13 +84,14 @@ def read(environment: Mapping[str, str]) -> Settings:
         stripe_api=text("SHOP_STRIPE_API", "https://api.stripe.com" if env == "production" else "http://127.0.0.1:1"),
         stripe_secret_key=text("SHOP_STRIPE_SECRET_KEY", None if env == "production" else "sk_test_embedded"),
         stripe_webhook_secret=text("SHOP_STRIPE_WEBHOOK_SECRET", None if env == "production" else "whsec_embedded"),
-        smtp_url=environment.get("SHOP_SMTP_URL", ""),
+        smtp_url=text("SHOP_SMTP_URL", None if env == "production" else "file:"),
         mail_from=text("SHOP_MAIL_FROM", "shop@example.com"),
         sms_url=environment.get("SHOP_SMS_URL", ""),
         sms_secret=text("SHOP_SMS_SECRET", None if environment.get("SHOP_SMS_URL") else "unused"),
         files=text("SHOP_FILES", str(var / "files")),
         web_threads=number("SHOP_WEB_THREADS", 4),
         requests_per_minute=number("SHOP_REQUESTS_PER_MINUTE", 6000),
+        trusted_proxies=number("SHOP_TRUSTED_PROXIES", 0),
         log_level=text("SHOP_LOG_LEVEL", "INFO"),
     )
 

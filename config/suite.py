@@ -1,8 +1,8 @@
 """The test suite on an engine of its own: what `python3 run.py test` runs.
 
 The engine lives in a temporary folder and is gone afterwards. To run the suite against servers instead, name them:
-SHOP_TEST_DATABASE_URL (a PostgreSQL superuser; roles and a database `shop_tests` are made there), SHOP_TEST_REDIS_URL,
-SHOP_TEST_BROKER_URL (redis:// or amqp://). The addresses of a shop that is set up in this shell are never used.
+SHOP_TEST_DATABASE_URL (a PostgreSQL superuser; roles and a database `shop_tests` are made there), SHOP_TEST_BROKER_URL
+(redis:// or amqp://). The addresses of a shop that is set up in this shell are never used.
 """
 
 import contextlib
@@ -23,10 +23,7 @@ FIXED_SEED = "1"  # the plain suite draws the same examples every day; the deep 
 @contextlib.contextmanager
 def services() -> Iterator[dict[str, str]]:
     """The environment of a test run: the addresses of the named servers, and of an own engine for the rest."""
-    named = {
-        "SHOP_REDIS_URL": os.environ.get("SHOP_TEST_REDIS_URL", ""),
-        "SHOP_BROKER_URL": os.environ.get("SHOP_TEST_BROKER_URL", ""),
-    }
+    named = {"SHOP_BROKER_URL": os.environ.get("SHOP_TEST_BROKER_URL", "")}
     if server := os.environ.get("SHOP_TEST_DATABASE_URL", ""):
         secret = secret_for_tests(server)
         prepare_server(server, database="shop_tests", passwords=dict.fromkeys(ROLES, secret))

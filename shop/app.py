@@ -2,18 +2,21 @@
 
 import json
 import re
+import socket
 import time
 from importlib import import_module
 from pkgutil import iter_modules
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
-from sqlalchemy import func, select
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config.settings import settings
 from shop.accounts.api import actor_of_request
 from shop.audit import service as audit
+from shop.clock import clock_is_moved
 from shop.db import in_unit_of_work
 from shop.errors import Busy
 from shop.http import openapi, problems
@@ -32,6 +35,7 @@ ROOMS = (
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))
 BACKLOG = Gauge("shop_outbox_backlog", "Work waiting in the outbox", ("kind",))
+PORT_OF = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 SECURITY_HEADERS = {
@@ -71,6 +75,8 @@ def create_app() -> Flask:
     """The WSGI application; makes no connection until the first request."""
     set_up_logs()
     app = Flask("shop", static_folder=None)
+    if proxies := settings().trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for routes in all_routes():
@@ -120,7 +126,7 @@ def about_itself(app: Flask) -> None:
     @app.get("/readyz")
     def readyz() -> Response:
         parts = readiness()
-        ready = all(word == "ok" for word in parts.values())
+        ready = all(parts[needed] == "ok" for needed in ("database", "clock"))
         body = json.dumps({"status": "ok" if ready else "not ready", "parts": parts})
         return Response(body, status=200 if ready else 503, mimetype="application/json")
 
@@ -147,19 +153,33 @@ def about_itself(app: Flask) -> None:
 
 
 def readiness() -> dict[str, str]:
-    """Each part that serving needs, and whether it answers."""
-    from redis import Redis
-    from redis.exceptions import RedisError
-
-    parts = {"database": "ok", "broker": "ok"}
+    """Each part, and whether it answers. Without the broker the shop serves on: work waits in the outbox for it."""
+    parts = {"database": "ok", "clock": "ok", "broker": "ok"}
     try:
-        in_unit_of_work(lambda session: session.execute(select(func.now())).scalar_one())
+        if in_unit_of_work(clock_is_moved) and settings().production:
+            parts["clock"] = "moved"
     except Busy as error:
         parts["database"] = error.detail
-    try:
-        client = Redis.from_url(settings().redis_url, socket_timeout=1, socket_connect_timeout=1)
-        client.ping()
-        client.close()
-    except RedisError as error:
-        parts["broker"] = f"away: {error}"
+    if not broker_answers():
+        parts["broker"] = "away"
     return parts
+
+
+def broker_answers() -> bool:
+    """Whether the broker takes a connection within about a second."""
+    address = urlsplit(settings().broker_url)
+    at_path = address.scheme.endswith("+socket")
+    try:
+        with (
+            socket.socket(socket.AF_UNIX)
+            if at_path
+            else socket.create_connection(
+                (address.hostname or "localhost", address.port or PORT_OF[address.scheme.partition("+")[0]]), timeout=1
+            ) as connection
+        ):
+            if at_path:
+                connection.settimeout(1)
+                connection.connect(address.path)
+    except OSError:
+        return False
+    return True

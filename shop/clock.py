@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from sqlalchemy import BigInteger, CheckConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from config.settings import settings
 from shop.db import Model
 
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")  # no summer time since 1991
@@ -52,7 +53,14 @@ def day_start(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING)
 
 
+def clock_is_moved(session: Session) -> bool:
+    """Whether business time is another than the database's: a restored demo, which production refuses to serve."""
+    return bool(session.scalar(select(BusinessClock.offset_us)))
+
+
 def move_to(session: Session, instant: datetime) -> None:
-    """Set business time to `instant`, for demo and tests; the caller has made sure that this is not production."""
+    """Set business time to `instant`, for demo and tests; refused in production."""
+    if settings().production:
+        raise RuntimeError("The business clock is not moved in production.")
     ahead = (instant - machine_now(session)) // timedelta(microseconds=1)
     session.execute(update(BusinessClock).values(offset_us=ahead))

@@ -55,7 +55,6 @@ def settle(database: str) -> None:
         SHOP_REQUESTS_PER_MINUTE="1000000",
     )
     os.environ.setdefault("SHOP_BROKER_URL", "redis://127.0.0.1:6379/13")
-    os.environ.setdefault("SHOP_REDIS_URL", "redis://127.0.0.1:6379/13")
 
 
 def make_template() -> None:

@@ -214,7 +214,6 @@ def openapi(only_check: bool) -> None:
     """Write the OpenAPI document to config/openapi.json."""
     os.environ.setdefault("SHOP_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
     os.environ.setdefault("SHOP_BROKER_URL", "redis://127.0.0.1:1/0")
-    os.environ.setdefault("SHOP_REDIS_URL", "redis://127.0.0.1:1/0")
     from shop.app import VERSION, operations
     from shop.http.openapi import document
 

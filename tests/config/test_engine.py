@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -28,7 +29,8 @@ def ask(engine: Engine, question: str, *, role: str = "SHOP_DATABASE_OWNER_URL")
 
 
 def broker(engine: Engine) -> redis.Redis:
-    return redis.Redis.from_url(engine.environment()["SHOP_REDIS_URL"])
+    path = urlsplit(engine.environment()["SHOP_BROKER_URL"]).path
+    return redis.Redis(unix_socket_path=path)
 
 
 def is_gone(pid: int) -> bool:

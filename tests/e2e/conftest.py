@@ -50,7 +50,6 @@ class Served:
         }
         if not own_broker:
             self.environment["SHOP_BROKER_URL"] = f"redis+socket://{self.broker}?virtual_host=0"
-            self.environment["SHOP_REDIS_URL"] = f"unix://{self.broker}?db=1"
         self.has_own_broker = not own_broker
 
     def argv(self, name: str) -> list[str]:
