@@ -18,7 +18,17 @@ from shop.outbox import service as outbox
 from shop.outbox.models import Event
 
 log = structlog.get_logger()
-PART, ENDPOINT = PublicId("so"), PublicId("hook")
+PART = PublicId("so")
+SUBJECTS = {
+    "endpoint_id": PublicId("hook"),
+    "supplier_order_id": PART,
+    "filing_id": PublicId("qfil"),
+    "link_id": PublicId("ulk"),
+    "mandate_id": PublicId("mnd"),
+    "registration_id": PublicId("reg"),
+    "unit_id": PublicId("unit"),
+}
+"""What an event is about, for everybody who is told: the first of these that its payload names."""
 
 
 def tell(taken: outbox.Claim, **payload: Any) -> None:
@@ -73,10 +83,9 @@ def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) 
     seen_by = session.scalar(select(Event.seen_by).where(Event.id == taken.event_id)) or []
     rows = session.execute(select(Organisation.id, Organisation.kind).where(Organisation.id.in_(seen_by)))
     told = [key for key, kind in rows if AUDIENCE[Kind(kind)] in notices.TOLD[taken.kind]]
-    if "endpoint_id" in payload:
-        return dict.fromkeys(told, ENDPOINT.format(payload["endpoint_id"]))
-    if "supplier_order_id" in payload:
-        return dict.fromkeys(told, PART.format(payload["supplier_order_id"]))
+    for name, form in SUBJECTS.items():
+        if name in payload:
+            return dict.fromkeys(told, form.format(payload[name]))
     parts = session.execute(
         select(SupplierOrder.cooperative_id, SupplierOrder.id).where(SupplierOrder.order_id == payload["order_id"])
     )

@@ -30,6 +30,14 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "job.requested": (jobs.run,),
     "person.invited": (accounts.send_invitation,),
     "confirmation.asked": (accounts.send_confirmation,),
+    "registration.approved": (notices.tell, notices.mail),
+    "registration.returned": (notices.tell, notices.mail),
+    "unit_link.offered": (notices.tell,),
+    "buying_mandate.proposed": (notices.tell,),
+    "buying_mandate.active": (notices.tell,),
+    "quota.due": (notices.tell, notices.mail),
+    "quota_filing.accepted": (notices.tell,),
+    "quota_filing.returned": (notices.tell, notices.mail),
 }
 
 

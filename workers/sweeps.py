@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from shop.accounts.service import reminding
 from shop.catalogue import cards as catalogue
 from shop.clock import business_day, business_now, machine_now
 from shop.files import service as files
@@ -38,6 +39,11 @@ def rewrite_lapsed(session: Session) -> int:
     return catalogue.rewrite_lapsed(session, on=business_day(business_now(session)))
 
 
+def remind_of_quotas(session: Session) -> int:
+    """Remind units that have not filed their quota, before its deadline and after it."""
+    return reminding.remind(session, now=business_now(session))
+
+
 def ask_stripe() -> None:
     """Ask the gateway about what it left open."""
     gateway_work.ask_again()
@@ -50,6 +56,7 @@ RETENTION = (
     ("delivery", "status = 'parked' AND consumer LIKE 'webhook:%' AND due_at < clock_timestamp() - interval '30 days'"),
     ("job", "ended_at < clock_timestamp() - interval '90 days'"),
     ("notice", "recorded_at < clock_timestamp() - interval '2 years'"),
+    ("bulk_import", "recorded_at < clock_timestamp() - interval '30 days'"),
     ("api_token", "expires_at < clock_timestamp() - interval '30 days'"),
     ("api_token", "revoked_at < clock_timestamp() - interval '30 days'"),
     ("login_failure", "at < clock_timestamp() - interval '1 day'"),

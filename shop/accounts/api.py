@@ -4,14 +4,15 @@ from datetime import datetime
 from urllib.parse import quote
 
 from flask import Response, request
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.accounts import queries_units
 from shop.accounts.devices import device_words
-from shop.accounts.models import Address, BudgetUnit, Organisation
+from shop.accounts.models import Organisation
 from shop.accounts.schemas import AddressOut, BudgetUnitOut, LogIn, MeOut, OrganisationOut, TokenOut
 from shop.accounts.service import auditing, logging_in, passwords
 from shop.actor import Actor, Role
+from shop.clock import business_day
 from shop.db import in_unit_of_work
 from shop.errors import Invalid, NotFound, Refusal, TooMany
 from shop.http.problems import from_refusal
@@ -80,14 +81,11 @@ def log_out(session: Session) -> None:
 
 @routes.get("/me", allow=ANY_MEMBER, answers={200: MeOut})
 def who_am_i(session: Session, actor: Actor, now: datetime) -> MeOut:
-    """The caller, the organisation acted for, its delivery addresses and budget units."""
+    """The caller, the organisation acted for, and where and for which budget units it may order today."""
     organisation = session.get_one(Organisation, actor.organisation_id)
-    addresses = session.scalars(
-        select(Address).where(Address.organisation_id == actor.organisation_id).order_by(Address.id)
-    )
-    units = session.scalars(
-        select(BudgetUnit).where(BudgetUnit.organisation_id == actor.organisation_id).order_by(BudgetUnit.id)
-    )
+    today = business_day(now)
+    addresses = queries_units.delivery_addresses(session, actor.organisation_id, today)
+    units = queries_units.orderable_units(session, actor.organisation_id, today)
     return MeOut(
         user_id=actor.user_id,
         organisation=OrganisationOut(

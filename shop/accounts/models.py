@@ -1,14 +1,16 @@
 """Organisations, budget units, addresses, users, memberships and tokens."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.actor import Audience
 from shop.db import Model, id_column
+
+SINCE_EVER = date(1996, 1, 1)
 
 
 class Kind(StrEnum):
@@ -39,11 +41,14 @@ AUDIENCE = {
 
 
 class Organisation(Model):
-    """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it."""
+    """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it.
+
+    A closed one stays, with its history; `successor_id` is the one that it was merged into.
+    """
 
     __tablename__ = "organisation"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("status IN ('applying', 'active', 'suspended', 'closed')", name="status"),
         CheckConstraint(
             "uscc IS NOT NULL OR parent_id IS NOT NULL OR kind IN ('platform', 'county_reviewer')",
             name="has_code_or_parent",
@@ -58,32 +63,74 @@ class Organisation(Model):
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"))
     division_code: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
+    successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     created_at: Mapped[datetime]
 
 
+class FinanceLevel(StrEnum):
+    """Whose treasury pays a budget unit."""
+
+    CENTRAL = "central"
+    PROVINCE = "province"
+    PREFECTURE = "prefecture"
+    COUNTY = "county"
+    TOWNSHIP = "township"
+
+
 class BudgetUnit(Model):
-    """Whose budget pays: the unit that a purchase counts for. `funding_code` is the division of that budget."""
+    """Whose budget pays: the unit that a purchase counts for. `funding_code` is the division of that budget.
+
+    `parent_id` is the supervising unit; `code` is what the finance department calls the unit. It files quotas from
+    `opened_on` on. A closed unit stays, with its history; `successor_id` is the one that it was merged into.
+    """
 
     __tablename__ = "budget_unit"
+    __table_args__ = (
+        CheckConstraint(
+            "finance_level IN ('central', 'province', 'prefecture', 'county', 'township')", name="finance_level"
+        ),
+        CheckConstraint("status IN ('open', 'closed')", name="status"),
+        CheckConstraint("parent_id <> id AND successor_id <> id", name="not_itself"),
+        Index("ix_budget_unit_code", "organisation_id", "code", unique=True, postgresql_where=text("code IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = id_column()
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("budget_unit.id"))
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("budget_unit.id"), index=True)
     name: Mapped[str]
+    code: Mapped[str | None]
     finance_level: Mapped[str]
     funding_code: Mapped[str]
+    status: Mapped[str] = mapped_column(default="open", server_default="open")
+    successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("budget_unit.id"), index=True)
+    opened_on: Mapped[date] = mapped_column(default=SINCE_EVER, server_default="1996-01-01")
 
 
 class Address(Model):
-    """Where goods go. Erasable: other rows hold its id and the division only."""
+    """Where goods go. Erasable: other rows hold its id and the division only.
+
+    What an order names does not change under it: a changed address is a new row, and the old one is retired. `label`
+    is what the organisation calls the place.
+    """
 
     __tablename__ = "address"
+    __table_args__ = (
+        Index(
+            "ix_address_label",
+            "organisation_id",
+            "label",
+            unique=True,
+            postgresql_where=text("retired_at IS NULL AND label <> ''"),
+        ),
+    )
 
     id: Mapped[UUID] = id_column()
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
     division_code: Mapped[str]
     line: Mapped[str]
     contact: Mapped[str]
+    label: Mapped[str] = mapped_column(default="", server_default="")
+    retired_at: Mapped[datetime | None]
 
 
 class User(Model):

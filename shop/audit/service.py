@@ -31,21 +31,27 @@ def record(
     **change: Any,
 ) -> None:
     """Record that `by` did `action` to a row, in the commit of the change."""
-    session.execute(
-        insert(AuditEntry).values(
-            id=new_id(),
-            at=now,
-            organisation_id=by.organisation_id,
-            user_id=by.user_id,
-            action=action,
-            subject_kind=kind,
-            subject_id=subject,
-            reason=reason,
-            change=change,
-            address=address_of_request.get(),
-            request_id=structlog.contextvars.get_contextvars().get("request_id"),
-        )
-    )
+    row = row_of(by=by, action=action, kind=kind, subject=subject, now=now, reason=reason, **change)
+    session.execute(insert(AuditEntry).values(row))
+
+
+def row_of(
+    *, by: Actor, action: str, kind: str, subject: UUID, now: datetime, reason: str | None = None, **change: Any
+) -> dict[str, Any]:
+    """The row of an entry, for a caller that inserts it among others of its own."""
+    return {
+        "id": new_id(),
+        "at": now,
+        "organisation_id": by.organisation_id,
+        "user_id": by.user_id,
+        "action": action,
+        "subject_kind": kind,
+        "subject_id": subject,
+        "reason": reason,
+        "change": change,
+        "address": address_of_request.get(),
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+    }
 
 
 def visible_to(actor: Actor) -> Select[AuditEntry]:

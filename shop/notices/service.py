@@ -29,6 +29,23 @@ TEXTS = {
         "回调地址多次投递失败，已停用。",
         "A webhook failed too often and is disabled.",
     ),
+    "registration.approved": ("注册申请已通过审核，可以下单。", "Your organisation is approved and may order."),
+    "registration.returned": (
+        "注册申请被退回，请修改后重新提交。",
+        "Your registration was returned; please correct it.",
+    ),
+    "unit_link.offered": (
+        "有单位邀请贵单位接受其主管，请答复。",
+        "A unit offers to supervise one of yours; please answer.",
+    ),
+    "buying_mandate.proposed": (
+        "有工会登记为贵单位所属，请确认。",
+        "A union names a unit of yours; please confirm it.",
+    ),
+    "buying_mandate.active": ("代购授权已登记。", "A mandate to buy for a unit was recorded."),
+    "quota.due": ("年度预留份额尚未填报，请按期填报。", "The year's quota has not been filed; please file it in time."),
+    "quota_filing.accepted": ("预留份额申报已通过。", "Your quota filing was accepted."),
+    "quota_filing.returned": ("预留份额申报被退回，请修改。", "Your quota filing was returned; please correct it."),
 }
 """Which events are told, in Chinese and English."""
 
@@ -40,11 +57,28 @@ TOLD = {
     "supplier_order.delivered": frozenset({Audience.BUYER}),
     "supplier_order.cancelled": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
     "webhook_endpoint.disabled": EVERYBODY,
+    "registration.approved": frozenset({Audience.BUYER}),
+    "registration.returned": frozenset({Audience.BUYER}),
+    "unit_link.offered": frozenset({Audience.BUYER}),
+    "buying_mandate.proposed": frozenset({Audience.BUYER}),
+    "buying_mandate.active": frozenset({Audience.BUYER}),
+    "quota.due": frozenset({Audience.BUYER}),
+    "quota_filing.accepted": frozenset({Audience.BUYER}),
+    "quota_filing.returned": frozenset({Audience.BUYER}),
 }
 """Which side of those who may see an event is told of it."""
 
 MAILED = frozenset(
-    {"order.placed", "supplier_order.delivered", "supplier_order.cancelled", "webhook_endpoint.disabled"}
+    {
+        "order.placed",
+        "supplier_order.delivered",
+        "supplier_order.cancelled",
+        "webhook_endpoint.disabled",
+        "registration.approved",
+        "registration.returned",
+        "quota.due",
+        "quota_filing.returned",
+    }
 )
 SECONDS = 10
 

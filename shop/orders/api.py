@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Organisation
+from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound
 from shop.freight.service import NoLane
@@ -38,7 +39,17 @@ LIFE = list(Status)
     "/orders",
     allow=roles(Role.REQUESTER, Role.APPROVER, Role.MANAGER, of=Audience.BUYER),
     answers={201: OrderOut},
-    refusals=(NotFound, placing.NotOrderable, placing.ApprovalRequired, NoLane, CreditExceeded, Shortage),
+    refusals=(
+        NotFound,
+        placing.NotOrderable,
+        placing.ApprovalRequired,
+        NoLane,
+        CreditExceeded,
+        Shortage,
+        OrganisationNotActive,
+        UnitClosed,
+        MandateExpired,
+    ),
     key=REQUIRED,
 )
 def place_order(session: Session, actor: Actor, now: datetime, body: PlaceOrder) -> OrderOut:

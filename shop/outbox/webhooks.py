@@ -33,12 +33,20 @@ from shop.outbox import service as outbox
 from shop.outbox.models import Delivery, DeliveryStatus, EndpointStatus, Event, WebhookEndpoint
 
 PUBLISHED = (
+    "buying_mandate.active",
+    "buying_mandate.proposed",
     "charge.requested",
     "charge.succeeded",
     "order.placed",
+    "quota.due",
+    "quota_filing.accepted",
+    "quota_filing.returned",
     "refund.failed",
     "refund.requested",
     "refund.succeeded",
+    "registration.approved",
+    "registration.returned",
+    "registration.submitted",
     "shipment.delivered",
     "supplier_order.accepted",
     "supplier_order.cancelled",
@@ -50,6 +58,7 @@ PUBLISHED = (
     "supplier_order.settled",
     "supplier_order.shipped",
     "supply.offered",
+    "unit_link.offered",
     "webhook_endpoint.disabled",
 )
 """The kinds of events that organisations may see, and so may choose."""

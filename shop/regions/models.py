@@ -39,6 +39,11 @@ def prefecture_of(code: str) -> str:
     return code[:4] + "00"
 
 
+def stem_of(code: str) -> str:
+    """What the codes of a division and of all that lies in it begin with."""
+    return code[:2] if code == province_of(code) else code[:4] if code == prefecture_of(code) else code
+
+
 def ancestors(code: str) -> list[str]:
     """A division and everything above it, most specific first."""
     return list(dict.fromkeys((code, prefecture_of(code), province_of(code))))

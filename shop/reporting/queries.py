@@ -15,7 +15,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from shop.facts.models import Measure
-from shop.regions.models import Bucket, Division, Pairing, prefecture_of, province_of
+from shop.regions.models import Bucket, Division, Pairing, province_of, stem_of
 from shop.reporting.models import PROCUREMENT
 
 SUMS = ("goods_fen", "freight_fen", "amount_fen", "packs", "grams", "facts")
@@ -122,7 +122,7 @@ def inside(values: dict[str, Any], columns: Sequence[str], divisions: Sequence[s
     """That one of the columns lies in one of the divisions, as ranges of codes that an index can follow."""
     ranges = []
     for place, code in enumerate(divisions):
-        within = code[:2] if code == province_of(code) else code[:4] if code == prefecture_of(code) else code
+        within = stem_of(code)
         values[f"low{place}"], values[f"high{place}"] = within.ljust(6, "0"), within.ljust(6, "9")
         ranges += [f"{column} BETWEEN :low{place} AND :high{place}" for column in columns]
     return f"({' OR '.join(ranges)})"

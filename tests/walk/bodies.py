@@ -6,6 +6,12 @@ an entry, and so has every one whose body names something of an organisation; th
 
 from typing import Any
 
+from shop.accounts.uscc import check_character
+
+CATERER = "91110000MA9000001" + check_character("91110000MA9000001")
+"""The code of an enterprise that caters for both sides and belongs to neither."""
+
+UNIT = {"name": "分校", "finance_level": "county", "funding_code": "310101"}
 LISTING = {
     "pack_name": "10斤箱", "base_unit": "g", "pack_base_quantity": 5000, "pack_grams": 5000, "min_packs": 1,
     "step_packs": 1, "max_packs": 10, "tiers": [{"min_packs": 1, "price_fen": 4000}], "season_from": 1,
@@ -45,9 +51,50 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/members/<membership_id>/reset": {"reason": "x"},
     "POST /v1/admin/organisations/<organisation_id>/invitations": {"phone": "13800138000", "roles": ["requester"]},
     "POST /v1/auth/switch": {"membership_id": "{own_membership_id}"},
+    "POST /v1/admin/registrations/<registration_id>/approve": {},
+    "POST /v1/admin/registrations/<registration_id>/return": {"reason": "x"},
+    "POST /v1/admin/organisations/<organisation_id>/close": {"reason": "x"},
+    "POST /v1/buyer/units": {**UNIT, "parent_id": "{budget_unit_id}", "organisation_id": "{canteen_id}"},
+    "PATCH /v1/buyer/units/<unit_id>": {"name": "第二分校"},
+    "POST /v1/buyer/units/<unit_id>/move": {"parent_id": "{top_unit_id}"},
+    "POST /v1/buyer/units/<unit_id>/close": {"successor_id": "{top_unit_id}", "reason": "x"},
+    "POST /v1/buyer/unit-links": {"parent_id": "{top_unit_id}", "uscc": CATERER},
+    "POST /v1/buyer/unit-links/<link_id>/accept": {"unit_id": "{top_unit_id}"},
+    "POST /v1/buyer/mandates": {
+        "unit_id": "{unit_id}", "uscc": CATERER, "from": "2023-01-01", "to": "2024-01-01", "document": "x",
+    },
+    "POST /v1/buyer/union-mandates": {"unit_id": "{unit_id}", "from": "2024-01-01", "document": "x"},
+    "POST /v1/buyer/mandates/<buying_mandate_id>/answer": {"accept": True},
+    "PATCH /v1/buyer/addresses/<address_id>": {"line": "x"},
+    "POST /v1/buyer/imports/<import_id>/confirm": {"mode": "all"},
+    "POST /v1/buyer/quota-filings": {
+        "unit_id": "{unit_id}", "year": 2023, "has_canteen": True, "shared_with_id": "{budget_unit_id}",
+        "outsourced_to": "x", "mandate_id": "{given_mandate_id}",
+    },
+    "POST /v1/buyer/quota-filings/<filing_id>/amend": {
+        "has_canteen": True, "shared_with_id": "{budget_unit_id}", "outsourced_to": "x",
+        "mandate_id": "{given_mandate_id}",
+    },
+    "POST /v1/buyer/quota-filings/<filing_id>/review": {"accept": True},
+    "POST /v1/admin/quota-filings/<filing_id>/review": {"accept": True},
+    "PUT /v1/admin/quota-relaxations": {
+        "unit_id": "{unit_id}", "year": 2024, "rate_bp": 500, "document": "x",
+    },
     "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
     "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
 }  # fmt: skip
+
+QUERIES: dict[str, Any] = {
+    "GET /v1/buyer/units": {"parent_id": "{budget_unit_id}"},
+    "GET /v1/buyer/quota-filings": {"unit_id": "{unit_id}"},
+    "GET /v1/buyer/quota-filings/summary": {"unit_id": "{budget_unit_id}", "year": "2024"},
+    "GET /v1/buyer/imports/<import_id>/failed-rows": {"format": "csv"},
+    "GET /v1/buyer/imports/templates/<kind>": {"format": "csv"},
+}
+"""What reads are asked with: what names something of an organisation in their query, and a form that is text."""
+
+WORDS = {"kind": "addresses"}
+"""Parts of a path that name no row, and the word that stands there."""
 
 SHARED = {
     "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
@@ -56,7 +103,14 @@ SHARED = {
 }
 """Operations whose path names what both sides may reach."""
 
-INSTEAD = {"GET /v1/buyer/supplier-orders/<supplier_order_id>/inspection": {"supplier_order_id": "inspected_id"}}
+INSTEAD = {
+    "GET /v1/buyer/supplier-orders/<supplier_order_id>/inspection": {"supplier_order_id": "inspected_id"},
+    "POST /v1/buyer/unit-links/<link_id>/withdraw": {"link_id": "offered_link_id"},
+    "POST /v1/buyer/mandates/<buying_mandate_id>/end": {"buying_mandate_id": "given_mandate_id"},
+    "POST /v1/buyer/quota-filings/<filing_id>/file": {"filing_id": "draft_id"},
+    "POST /v1/buyer/quota-filings/<filing_id>/amend": {"filing_id": "returned_id"},
+    "POST /v1/admin/quota-filings/<filing_id>/review": {"filing_id": "top_filing_id"},
+}
 """Operations that are asked with another id of the side than the one their path is named after."""
 
 NOT_REACHED = {"POST /v1/me/webhooks/<endpoint_id>/redeliver": "wants an event that was sent before: tests/outbox"}

@@ -1,15 +1,19 @@
 """Two sides that trade apart from each other, each with one of everything, and the people of every role."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, Kind, Organisation
-from shop.accounts.service import logging_in
+from shop.accounts.models import AUDIENCE, BudgetUnit, Kind, Organisation
+from shop.accounts.models_units import BuyingMandate, InvoiceProfile, Registration, UnitLink
+from shop.accounts.schemas_quotas import NewFiling
+from shop.accounts.service import filing, logging_in
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.app import create_app
 from shop.clock import move_to
@@ -19,6 +23,7 @@ from shop.notices.models import Notice
 from shop.stock.models import Lot, Supply
 from tests import builders as a
 from tests.orders import journey
+from tests.walk.bodies import CATERER
 
 ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 
@@ -65,9 +70,12 @@ class Sides:
                 )  # fmt: skip
                 session.flush()
                 world = a.World(session)
+                a.a_division(session, a.HUANGPU, "黄浦区", "county")
+                a.a_budget_unit(session, a.an_organisation(session, Kind.ENTERPRISE, uscc=CATERER))
             else:
                 world = a.World(session, roads=False)
             self.trade(session, world, side)
+            self.institution(session, world, side)
         self.ask_for_more(side)
         return side
 
@@ -119,6 +127,65 @@ class Sides:
             "cooperative_id": f"org_{cooperative.id.hex}",
         }
 
+    def institution(self, session: Session, world: Any, side: Side) -> None:
+        """The buyer's units with their filings, a union that asks to count for one, a caterer that buys for another."""
+        buyer = world.buyer.id
+        caterer = session.scalars(select(Organisation).where(Organisation.uscc == CATERER)).one()
+        caterers = session.scalars(select(BudgetUnit).where(BudgetUnit.organisation_id == caterer.id)).one()
+        union = a.an_organisation(session, Kind.TRADE_UNION)
+        canteen = a.an_organisation(session, Kind.CANTEEN, uscc=None, parent_id=buyer)
+        below, top = (a.a_budget_unit(session, world.buyer) for _ in range(2))
+        below.parent_id = world.unit.id
+        for unit in (world.unit, below, top):
+            unit.name = f"{side.canary}单位"
+        session.flush()
+        mandate = {"valid": Range(date(2024, 1, 1), None), "document": "合同", "created_at": a.NOW}
+        made = {
+            "registration_id": Registration(organisation_id=buyer, submitted_at=a.NOW),
+            "profile_id": InvoiceProfile(
+                organisation_id=buyer, title=f"{side.canary}抬头", tax_number=CATERER, bank="某银行",
+                account_number="6222000012345678",
+            ),
+            "link_id": UnitLink(
+                parent_id=caterers.id, organisation_id=buyer, offered_by_id=caterer.id, offered_at=a.NOW
+            ),
+            "offered_link_id": UnitLink(
+                parent_id=world.unit.id, organisation_id=caterer.id, offered_by_id=buyer, offered_at=a.NOW
+            ),
+            "buying_mandate_id": BuyingMandate(
+                kind="union", unit_id=world.unit.id, organisation_id=union.id, status="proposed", **mandate
+            ),
+            "given_mandate_id": BuyingMandate(
+                kind="caterer", unit_id=below.id, organisation_id=caterer.id, status="active", **mandate
+            ),
+        }  # fmt: skip
+        session.add_all(made.values())
+        session.flush()
+
+        def drafted(unit: BudgetUnit, year: int) -> Any:
+            wanted = NewFiling(unit_id=unit.id, year=year, has_canteen=True, canteen_fen=1_000, reserved_fen=100)
+            return filing.draft(session, by=world.actor, wanted=wanted, now=a.NOW)
+
+        draft, filed, returned, of_top = (
+            drafted(below, 2022), drafted(below, 2024), drafted(below, 2025), drafted(top, 2024),
+        )  # fmt: skip
+        for one in (filed, returned, of_top):
+            filing.file(session, by=world.actor, filing_id=one.id, now=a.NOW)
+        chief = a.a_member(session, world.buyer)
+        filing.review(session, by=chief, filing_id=returned.id, accept=False, reason=f"{side.canary}核实", now=a.NOW)
+        prefixes = {"registration_id": "reg", "profile_id": "ivp", "link_id": "ulk", "offered_link_id": "ulk"}
+        side.ids |= {name: f"{prefixes.get(name, 'mnd')}_{row.id.hex}" for name, row in made.items()}
+        side.ids |= {
+            "unit_id": f"unit_{below.id.hex}",
+            "top_unit_id": f"unit_{top.id.hex}",
+            "canteen_id": f"org_{canteen.id.hex}",
+            "organisation_id": f"org_{buyer.hex}",
+            "filing_id": f"qfil_{filed.id.hex}",
+            "draft_id": f"qfil_{draft.id.hex}",
+            "returned_id": f"qfil_{returned.id.hex}",
+            "top_filing_id": f"qfil_{of_top.id.hex}",
+        }
+
     def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
         """One person for each role of the organisation, and one who holds all that go together."""
         audience = AUDIENCE[Kind(organisation.kind)]
@@ -132,7 +199,7 @@ class Sides:
             side.people[f"{audience} {name}"] = Person(actor, token)
 
     def ask_for_more(self, side: Side) -> None:
-        """What only its route makes: a payment notice, a job, a webhook, a report run."""
+        """What only its route makes: a payment notice, a job, a webhook, a report run, an upload."""
         ids, buyer = side.ids, side.person(Audience.BUYER)
         path = f"/v1/buyer/supplier-orders/{ids['inspected_id']}/inspection"
         assert self.call("POST", path, buyer, {"accept_all": True}).status_code == 201
@@ -154,6 +221,11 @@ class Sides:
         ids["organisation_id"] = ids["buyer_id"]
         run = self.call("POST", "/v1/reports/runs", side.person(Audience.ADMIN), {"group_by": "month"})
         ids["run_id"] = run.json["id"]
+        sheet = f"收货点,区划代码,详细地址,收货人及电话\n{side.canary}食堂,{a.HUANGPU},某路,某人\n".encode()
+        headers = {"Authorization": f"Bearer {buyer.token}"}
+        uploaded = self.client.post("/v1/buyer/imports/addresses", data=sheet, headers=headers)
+        assert uploaded.status_code == 201, uploaded.json
+        ids["import_id"] = uploaded.json["id"]
 
     def call(self, method: str, path: str, who: Person | None, body: Any = None, query: Any = None) -> Any:
         """The answer to a request; every request that writes has a key of its own."""

@@ -12,13 +12,13 @@ from shop.app import operations
 from shop.db import unit_of_work
 from shop.http import routes as edge
 from shop.http.routes import Operation
-from tests.walk.bodies import BODIES, INSTEAD, NOT_REACHED, SHARED
+from tests.walk.bodies import BODIES, INSTEAD, NOT_REACHED, QUERIES, SHARED, WORDS
 from tests.walk.sides import Person, Side, Sides, checksum
 
 NAMES = re.compile(r"<(?:path:)?(\w+)>")
 HOLE = re.compile(r"^\{(\w+)\}$")
 PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id"}  # the catalogue's
-NOT_FOR_IDS = {"token"}  # parts of a path that name no row
+NOT_FOR_IDS = {"token", *WORDS}  # parts of a path that name no row
 OPERATIONS = [operation for operation in operations() if operation.path.startswith("/v1/")]
 
 
@@ -48,7 +48,7 @@ def undone(monkeypatch: pytest.MonkeyPatch) -> None:
 def path_of(operation: Operation, ids: dict[str, str], *, instead: bool = True) -> str:
     other = INSTEAD.get(operation.name, {}) if instead else {}
     ids = ids | {name: ids[taken] for name, taken in other.items() if taken in ids}
-    return NAMES.sub(lambda part: ids.get(part[1], "x" * 20), operation.path)
+    return NAMES.sub(lambda part: ids.get(part[1]) or WORDS.get(part[1], "x" * 20), operation.path)
 
 
 def ids_in(operation: Operation) -> list[str]:
@@ -94,7 +94,7 @@ def allowed(operation: Operation, person: Person) -> int:
 def test_every_operation_that_names_a_row_is_walked_with_a_body():
     wanted = {o.name for o in OPERATIONS if ids_in(o) and o.body is not None}
     assert wanted - set(BODIES) == set()
-    assert set(BODIES) - {o.name for o in OPERATIONS} == set()
+    assert {*BODIES, *QUERIES, *INSTEAD} - {o.name for o in OPERATIONS} == set()
 
 
 def test_nobody_without_a_credential_gets_past_a_route_that_asks_for_one(sides):
@@ -114,7 +114,8 @@ def test_every_role_gets_exactly_what_the_route_says(sides, undone):
             continue
         for name, person in side.people.items():
             body = filled(BODIES.get(operation.name, {}), side.ids | {"any_listing_id": side.ids["listing_id"]})
-            answer = sides.call(operation.method, path_of(operation, side.ids), person, body)
+            query = filled(QUERIES.get(operation.name), side.ids)
+            answer = sides.call(operation.method, path_of(operation, side.ids), person, body, query)
             code = answer.json.get("code", "") if answer.mimetype == "application/problem+json" else ""
             match allowed(operation, person):
                 case 404:
@@ -141,8 +142,8 @@ def test_what_is_anothers_answers_like_what_is_nowhere_and_nothing_changes(sides
         for operation in OPERATIONS:
             if operation.policy.public or operation.name in SHARED:
                 continue
-            body = BODIES.get(operation.name)
-            for name in [*ids_in(operation), *sorted(holes(body) - {"any_listing_id"})]:
+            body, query = BODIES.get(operation.name), QUERIES.get(operation.name)
+            for name in [*ids_in(operation), *sorted(holes([body, query]) - {"any_listing_id"})]:
                 for person in mine.people.values():
                     if person.actor.audience is Audience.ADMIN or allowed(operation, person) != 200:
                         continue
@@ -152,6 +153,7 @@ def test_what_is_anothers_answers_like_what_is_nowhere_and_nothing_changes(sides
                             path_of(operation, mine.ids | {name: ids[name]}, instead=False),
                             person,
                             None if body is None else filled(body, mine.ids | any_listing | {name: ids[name]}),
+                            filled(query, mine.ids | {name: ids[name]}),
                         )
                         for ids in (theirs.ids, nowhere)
                     ]
@@ -181,7 +183,8 @@ def test_no_read_shows_one_side_anything_of_the_other(sides):
                     not operation.policy.public and allowed(operation, person) != 200
                 ):
                     continue
-                text = sides.call("GET", path_of(operation, mine.ids), person).get_data(as_text=True)
+                query = filled(QUERIES.get(operation.name), mine.ids)
+                text = sides.call("GET", path_of(operation, mine.ids), person, None, query).get_data(as_text=True)
                 assert theirs.canary not in text, operation.name
                 private = {
                     k: v for k, v in theirs.ids.items() if k not in ("listing_id", "cooperative_id", "product_id")

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
 from shop.actor import Actor
 from shop.catalogue.models import ListingStatus
 from shop.clock import BEIJING, business_day
@@ -126,9 +127,18 @@ LISTINGS = text(
 )
 WHOSE_AND_WHERE = text(
     """
-    SELECT u.id, u.funding_code, a.id, a.division_code
-    FROM budget_unit u JOIN address a ON a.organisation_id = u.organisation_id
-    WHERE u.id = :unit AND a.id = :address AND u.organisation_id = :buyer
+    SELECT u.id, u.funding_code, a.id, a.division_code, o.status AS buyer_status, u.status AS unit_status,
+           u.organisation_id = o.id OR m.in_force AS may
+    FROM organisation o
+    JOIN budget_unit u ON u.id = :unit
+    CROSS JOIN LATERAL (
+        SELECT count(*) > 0 AS given,
+               coalesce(bool_or(status = 'active' AND valid @> CAST(:on AS date)), false) AS in_force
+        FROM buying_mandate
+        WHERE unit_id = u.id AND organisation_id = o.id AND status IN ('active', 'ended')
+    ) m
+    JOIN address a ON a.id = :address AND a.retired_at IS NULL AND a.organisation_id IN (o.id, u.organisation_id)
+    WHERE o.id = :buyer AND (u.organisation_id = o.id OR m.given)
     """
 )
 
@@ -137,10 +147,11 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     """Place the order and announce `order.placed`.
 
     Refuses the whole with NotFound (address or budget unit of another), NotOrderable (a line's listing, season,
-    minimum, step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage.
+    minimum, step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage; and with OrganisationNotActive,
+    UnitClosed or MandateExpired.
     """
-    unit, address = whose_and_where(session, actor, wanted)
     today = business_day(now)
+    unit, address = whose_and_where(session, actor, wanted, today)
     lines = price(session, wanted, today)
     parts = by_cooperative(lines)
     quote_freight(session, parts, to_code=address.division_code, on=today)
@@ -188,14 +199,29 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
     return placed
 
 
-def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder) -> tuple[Any, Any]:
-    """The budget unit and the address, both the buyer's own, in one statement."""
+def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: date) -> tuple[Any, Any]:
+    """The budget unit and the address, in one statement.
+
+    They are the buyer's own; or a unit that the buyer has a mandate for, as its caterer or union, and then a place of
+    either. What was never the buyer's to name is as missing.
+    """
     row = session.execute(
         WHOSE_AND_WHERE,
-        {"unit": wanted.budget_unit_id, "address": wanted.delivery_address_id, "buyer": actor.organisation_id},
+        {
+            "unit": wanted.budget_unit_id,
+            "address": wanted.delivery_address_id,
+            "buyer": actor.organisation_id,
+            "on": today,
+        },
     ).first()
     if row is None:
         raise NotFound("No such budget unit or delivery address of yours.")
+    if row.buyer_status != "active":
+        raise OrganisationNotActive(organisation_status=row.buyer_status)
+    if not row.may:
+        raise MandateExpired(pointer="/budget_unit_id")
+    if row.unit_status != "open":
+        raise UnitClosed(pointer="/budget_unit_id")
     return Unit(row[0], row[1]), Place(row[2], row[3])
 
 
