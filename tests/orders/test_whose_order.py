@@ -133,8 +133,8 @@ def test_the_caterer_of_an_outsourced_canteen_orders_under_the_unit_over_http() 
         "payment_terms": "prepaid",
     }
 
-    def place(key: str) -> Any:
-        return town.ask("caterer", "POST", "/v1/buyer/orders", order, headers={"Idempotency-Key": key})
+    def place(key: str, name: str = "caterer") -> Any:
+        return town.ask(name, "POST", "/v1/buyer/orders", order, headers={"Idempotency-Key": key})
 
     queue = town.get("operator", "/v1/admin/registrations?status=submitted")["items"]
     assert place("not approved").get_json()["code"] == "not_found"
@@ -155,5 +155,11 @@ def test_the_caterer_of_an_outsourced_canteen_orders_under_the_unit_over_http() 
     with unit_of_work() as session:
         assert {f"unit_{key.hex}" for key in session.scalars(select(Fact.budget_unit_id))} == {unit}
     town.post("school", f"/v1/buyer/mandates/{given['id']}/end")
+    town.join("other caterer", kind="enterprise")
+    assert place("never given", "other caterer").get_json()["code"] == "not_found"
+    given = town.post("school", "/v1/buyer/mandates", mandate | {"uscc": town.codes["other caterer"]})
+    town.post("school", f"/v1/buyer/mandates/{given['id']}/end")
+    assert place("ended before any order", "other caterer").get_json()["code"] == "mandate_expired"
+    assert town.get("other caterer", "/v1/me")["delivery_addresses"] == []
     assert place("ended").get_json()["code"] == "mandate_expired"
     assert town.get("caterer", "/v1/me")["budget_units"] == []

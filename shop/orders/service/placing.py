@@ -127,7 +127,7 @@ LISTINGS = text(
 )
 WHOSE_AND_WHERE = text(
     """
-    SELECT u.id, u.funding_code, a.id, a.division_code, o.status AS buyer_status, u.status AS unit_status,
+    SELECT u.id, u.funding_code, a.id AS address_id, a.division_code, o.status AS buyer_status, u.status AS unit_status,
            u.organisation_id = o.id OR m.in_force AS may
     FROM organisation o
     JOIN budget_unit u ON u.id = :unit
@@ -137,7 +137,7 @@ WHOSE_AND_WHERE = text(
         FROM buying_mandate
         WHERE unit_id = u.id AND organisation_id = o.id AND status IN ('active', 'ended')
     ) m
-    JOIN address a ON a.id = :address AND a.retired_at IS NULL AND a.organisation_id IN (o.id, u.organisation_id)
+    LEFT JOIN address a ON a.id = :address AND a.retired_at IS NULL AND a.organisation_id IN (o.id, u.organisation_id)
     WHERE o.id = :buyer AND (u.organisation_id = o.id OR m.given)
     """
 )
@@ -220,6 +220,8 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
         raise OrganisationNotActive(organisation_status=row.buyer_status)
     if not row.may:
         raise MandateExpired(pointer="/budget_unit_id")
+    if row.address_id is None:
+        raise NotFound("No such budget unit or delivery address of yours.")
     if row.unit_status != "open":
         raise UnitClosed(pointer="/budget_unit_id")
     return Unit(row[0], row[1]), Place(row[2], row[3])
