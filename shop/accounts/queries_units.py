@@ -199,11 +199,11 @@ PATHS = text(
         UNION ALL
         SELECT u.id, u.parent_id FROM budget_unit u JOIN up ON u.id = up.parent_id
     ), down AS (
-        SELECT id, 1 AS level FROM budget_unit WHERE id = :unit
+        SELECT id, 1 AS level FROM budget_unit WHERE id = ANY(CAST(:units AS uuid[]))
         UNION ALL
         SELECT u.id, down.level + 1 FROM budget_unit u JOIN down ON u.parent_id = down.id
     )
-    SELECT EXISTS (SELECT FROM up WHERE id = :unit) AS below_itself,
+    SELECT EXISTS (SELECT FROM up WHERE id = ANY(CAST(:units AS uuid[]))) AS below_itself,
            (SELECT count(*) FROM up) + (SELECT max(level) FROM down) AS depth
     """
 )
@@ -220,9 +220,9 @@ def parents_above(session: Session, unit_ids: Iterable[UUID]) -> dict[UUID, UUID
     return {row.id: row.parent_id for row in session.execute(ABOVE, {"units": sorted(unit_ids)})}
 
 
-def fit(session: Session, unit_id: UUID, parent_id: UUID) -> tuple[bool, int]:
-    """Whether a unit would stand below itself under a parent, and how deep its tree would then be."""
-    row = session.execute(PATHS, {"unit": unit_id, "parent": parent_id}).one()
+def fit(session: Session, unit_ids: Iterable[UUID], parent_id: UUID) -> tuple[bool, int]:
+    """Whether one of these units would stand below itself under a parent, and how deep the tree would then be."""
+    row = session.execute(PATHS, {"units": sorted(unit_ids), "parent": parent_id}).one()
     return bool(row.below_itself), int(row.depth)
 
 

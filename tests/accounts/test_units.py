@@ -100,17 +100,20 @@ def test_a_unit_is_made_changed_moved_and_closed_with_a_successor(town: Town) ->
     assert town.refused("bureau", make, a_unit("层9", parent_id=deep)) == (409, "unit_too_deep", "/parent_id")
     assert town.refused("bureau", f"{make}/{one}/move", {"parent_id": two})[1] == "unit_too_deep"
     assert town.refused("bureau", f"{make}/{one}/close", {"reason": "合并"})[1] == "unit_has_subordinates"
+    below_itself = {"reason": "合并", "successor_id": deep}
+    assert town.refused("bureau", f"{make}/{one}/close", below_itself) == (409, "unit_cycle", "/successor_id")
+    twins = [town.post("bureau", make, a_unit(f"班{n}", parent_id=one))["id"] for n in range(2)]
     closed = town.post("bureau", f"{make}/{one}/close", {"reason": "合并", "successor_id": two})
     assert (closed["status"], closed["successor_id"]) == ("closed", two)
     below = town.get("bureau", f"{make}?parent_id={two}")["items"]
-    assert [row["id"] for row in below] == [child]
+    assert [row["id"] for row in below] == [child, *twins]
     for path, body in ((f"{one}/close", {"reason": "x"}), (f"{one}/move", {}), (f"{deep}/move", {"parent_id": one})):
         assert town.refused("bureau", f"{make}/{path}", body)[1] == "unit_closed"
     assert town.refused("bureau", f"{make}/{two}/close", {"reason": "x", "successor_id": two})[2] == "/successor_id"
     assert town.post("bureau", f"{make}/{two}/move", {})["parent_id"] is None
     first = town.get("bureau", f"{make}?limit=3")
     rest = town.get("bureau", f"{make}?limit=100&cursor={first['next']}")
-    assert len({row["id"] for row in first["items"] + rest["items"]}) == 9
+    assert len({row["id"] for row in first["items"] + rest["items"]}) == 11
     town.join("rival")
     assert town.refused("rival", f"{make}/{two}/close", {"reason": "x"})[0] == 404
     assert town.refused("rival", make, a_unit("x", parent_id=two))[0] == 404

@@ -163,7 +163,7 @@ def judge_sharing(session: Session, filed: Mapping[tuple[UUID, int], Figures]) -
             elif shares:
                 wrong[key] = RepresentativeShares(pointer="/shared_with_id")
         if (other or not figures.has_canteen) and row.others and key not in wrong:
-            wrong[key] = FilesForOthers(pointer="/shared_with_id", units=row.others)
+            wrong[key] = FilesForOthers(pointer="/shared_with_id" if other else "/has_canteen", units=row.others)
     return wrong
 
 

@@ -54,7 +54,7 @@ COLUMNS = (
 AMOUNTS = ("canteen_fen", "union_demand_fen", "reserved_fen")
 COLUMN_OF = {
     "/reserved_fen": "reserved_fen", "/canteen_fen": "canteen_fen", "/outsourced_to": "outsourced_to",
-    "/shared_with_id": "shared_with", "/year": "year",
+    "/shared_with_id": "shared_with", "/has_canteen": "has_canteen", "/year": "year",
 }  # fmt: skip
 CHANGE = text(
     """

@@ -76,7 +76,7 @@ def answer(
         queries.lock_trees(session, unit_id, link.parent_id)
         if queries.own_unit(session, by, unit_id).parent_id is not None:
             raise Invalid("This unit has a supervising unit already.", pointer="/unit_id")
-        put_below(session, unit_id, link.parent_id)
+        put_below(session, link.parent_id, unit_id, pointer="/unit_id")
     session.refresh(link)
     audit.record(session, by=by, action=str(to), kind="unit_link", subject=link_id, now=now)
     return link

@@ -85,7 +85,7 @@ def create(session: Session, *, by: Actor, wanted: NewUnit, now: datetime) -> Bu
         session.add(made)
     if wanted.parent_id:
         queries.managed_unit(session, by, wanted.parent_id)
-        put_below(session, made.id, wanted.parent_id)
+        put_below(session, wanted.parent_id, made.id)
     elif organisation_id != by.organisation_id:
         raise Invalid("A unit of another organisation hangs below one of yours.", pointer="/parent_id")
     audit.record(session, by=by, action="create", kind="budget_unit", subject=made.id, now=now)
@@ -116,23 +116,26 @@ def open_unit(session: Session, by: Actor, unit_id: UUID) -> BudgetUnit:
     return unit
 
 
-def put_below(session: Session, unit_id: UUID, parent_id: UUID) -> None:
-    """Hang a unit below another with both trees held still; refused below itself, too deep or below a closed one."""
-    queries.lock_trees(session, unit_id, parent_id)
-    below_itself, depth = queries.fit(session, unit_id, parent_id)
+def put_below(session: Session, parent_id: UUID, *unit_ids: UUID, pointer: str = "/parent_id") -> None:
+    """Hang units below another with all trees held still; refused below themselves, too deep or below a closed one.
+
+    `pointer` is the field that named the place.
+    """
+    queries.lock_trees(session, *unit_ids, parent_id)
+    below_itself, depth = queries.fit(session, unit_ids, parent_id)
     if below_itself:
-        raise UnitCycle(pointer="/parent_id")
+        raise UnitCycle(pointer=pointer)
     if depth > DEEPEST:
-        raise UnitTooDeep(pointer="/parent_id", allowed=DEEPEST)
+        raise UnitTooDeep(pointer=pointer, allowed=DEEPEST)
     open_parent = select(BudgetUnit.id).where(BudgetUnit.id == parent_id, BudgetUnit.status == "open").exists()
     moved = session.execute(
         update(BudgetUnit)
-        .where(BudgetUnit.id == unit_id, BudgetUnit.status == "open", open_parent)
+        .where(BudgetUnit.id.in_(unit_ids), BudgetUnit.status == "open", open_parent)
         .values(parent_id=parent_id)
         .execution_options(synchronize_session=False)
     )
-    if not moved.rowcount:  # type: ignore[attr-defined]
-        raise UnitClosed(pointer="/parent_id")
+    if moved.rowcount != len(unit_ids):  # type: ignore[attr-defined]
+        raise UnitClosed(pointer=pointer)
 
 
 def move(session: Session, *, by: Actor, unit_id: UUID, parent_id: UUID | None, now: datetime) -> BudgetUnit:
@@ -151,7 +154,7 @@ def move(session: Session, *, by: Actor, unit_id: UUID, parent_id: UUID | None, 
         queries.managed_unit(session, by, parent_id)
         if unit.organisation_id != by.organisation_id and roots[unit_id] != roots[parent_id]:
             raise OtherTree(pointer="/parent_id")
-        put_below(session, unit_id, parent_id)
+        put_below(session, parent_id, unit_id)
     session.refresh(unit)
     audit.record(
         session,
@@ -182,8 +185,8 @@ def close(
             raise Invalid("A unit does not follow itself.", pointer="/successor_id")
         if queries.managed_unit(session, by, successor_id).status != "open":
             raise UnitClosed(pointer="/successor_id")
-        for child in children:
-            put_below(session, child, successor_id)
+        if children:
+            put_below(session, successor_id, *children, pointer="/successor_id")
     elif children:
         raise UnitHasSubordinates(open_units=len(children))
     closed = session.execute(
