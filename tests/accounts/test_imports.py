@@ -8,6 +8,7 @@ from sqlalchemy import event, func, select
 
 from shop.accounts.models import Address, BudgetUnit, Membership, User
 from shop.accounts.models_quotas import QuotaFiling
+from shop.audit.models import AuditEntry
 from shop.db import engine, unit_of_work
 from shop.sheets import reader
 from shop.sheets.writer import Out, xlsx_into
@@ -132,6 +133,40 @@ def test_a_unit_is_renamed_and_moved_by_a_file_and_a_cycle_in_it_is_refused(town
     made = tried(town, "budget-units", csv_of(UNITS, chain[:5]))
     assert (made["error_count"], counts(made)) == (0, (5, 0, 0))
     confirmed(town, made)
+
+
+def test_a_code_of_two_units_and_a_parent_whose_row_is_wrong_are_named(town: Town) -> None:
+    unit = town.join("school", budget_unit=a_unit("一中", code="101"))
+    top = town.get("bureau", "/v1/me")["budget_units"][0]["id"]
+    offer = town.post("bureau", "/v1/buyer/unit-links", {"parent_id": top, "uscc": town.codes["school"]})
+    town.post("school", f"/v1/buyer/unit-links/{offer['id']}/accept", {"unit_id": unit})
+    town.post("bureau", "/v1/buyer/units", a_unit("同码", code="101"))
+    rows: Rows = [
+        ["101", "同码", "100", "县级", a.HUANGPU],
+        ["201", "甲", "100", "县级", "999999"],
+        ["202", "乙", "201", "县级", a.HUANGPU],
+        ["203", "丙", "101", "县级", a.HUANGPU],
+    ]
+    assert faults(tried(town, "budget-units", csv_of(UNITS, rows[1:]))) == [
+        (2, "funding_code", "999999", "unknown_division"),
+        (3, "parent_code", "201", "parent_wrong"),
+        (4, "parent_code", "101", "ambiguous_unit"),
+    ]
+    assert faults(tried(town, "budget-units", csv_of(UNITS, rows[:1]))) == [(2, "code", "101", "ambiguous_unit")]
+
+
+def test_the_trail_of_a_file_says_from_where_and_in_which_request(town: Town) -> None:
+    made = tried(town, "addresses", csv_of(PLACES, [["一食堂", a.HUANGPU, "某路1号", "老王"]]))
+    headers = {"X-Request-Id": "request-of-the-test"}
+    path = f"/v1/buyer/imports/{made['id']}/confirm"
+    assert town.ask("bureau", "POST", path, {"mode": "all"}, headers=headers).status_code == 200
+    with unit_of_work() as session:
+        found = session.execute(
+            select(AuditEntry.address, AuditEntry.request_id, AuditEntry.change).where(
+                AuditEntry.subject_kind == "address"
+            )
+        ).one()
+    assert tuple(found) == ("127.0.0.1", "request-of-the-test", {"bulk": True})
 
 
 def test_what_changed_since_the_trial_is_not_applied(town: Town) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from shop.accounts.models_quotas import QuotaFilingHistory, QuotaReminder
+from shop.actor import Role
 from shop.db import unit_of_work
 from shop.outbox.models import Event
 from tests import builders as a
@@ -72,6 +73,9 @@ def test_a_supervising_unit_and_its_subordinates_file_and_are_accepted(town: Tow
     assert by_level == {"county": (4, 100_001), "prefecture": (1, 700_000)}
     assert {row["name"] for row in found["children"]} == {"一中", "医院", "后勤中心", "活动中心"}
 
+    seen = [row["id"] for row in town.get("school", "/v1/buyer/quota-filings")["items"]]
+    assert seen == [of_school["id"]]  # not what is filed above it, nor beside it
+    assert town.refused("school", asked, method="GET")[0] == 404
     for made in (of_school, of_hospital):
         path = f"/v1/buyer/quota-filings/{made['id']}/review"
         assert town.refused("school", path, {"accept": True})[:2] == (404, "not_found")
@@ -209,6 +213,35 @@ def test_each_wrong_filing_is_refused_with_its_code(town: Town) -> None:
     assert town.post("chief", f"/v1/buyer/quota-filings/{below['id']}/review", {"accept": True})["status"] == "accepted"
 
 
+def test_who_files_for_whom_is_judged_over_organisations_that_do_not_read_each_other(town: Town) -> None:
+    bureau = town.join("bureau", budget_unit=a_unit("教育局"))
+    school = town.join("school", budget_unit=a_unit("一中"))
+    offer = town.post("bureau", "/v1/buyer/unit-links", {"parent_id": bureau, "uscc": town.codes["school"]})
+    town.post("school", f"/v1/buyer/unit-links/{offer['id']}/accept", {"unit_id": school})
+    office = town.post("bureau", "/v1/buyer/units", a_unit("后勤中心", parent_id=bureau))["id"]
+    filed(town, "bureau", bureau, has_canteen=False)
+    path, body = "/v1/buyer/quota-filings", {"unit_id": school, "year": YEAR, "has_canteen": True}
+    assert town.refused("school", path, body | {"shared_with_id": bureau}) == (
+        409, "representative_shares", "/shared_with_id",
+    )  # fmt: skip
+    filed(town, "bureau", office, shared_with_id=school)
+    assert town.refused("school", path, body | {"has_canteen": False}) == (409, "files_for_others", "/has_canteen")
+    assert town.get("school", path)["items"] == []
+
+
+def test_an_analyst_of_a_region_reads_the_filings_that_it_pays_for(town: Town) -> None:
+    units = {
+        name: town.join(name, budget_unit=a_unit(name, level="province", funding=code))
+        for name, code in (("shanghai", "310000"), ("gansu", "620000"))
+    }
+    for name, unit in units.items():
+        filed(town, name, unit, canteen_fen=10, reserved_fen=1)
+    town.colleague("analyst", "operator", Role.ANALYST, regions=("620000",))
+    for who, seen in (("operator", set(units.values())), ("analyst", {units["gansu"]})):
+        found = town.get(who, "/v1/admin/quota-filings")["items"]
+        assert {row["unit_id"] for row in found} == seen
+
+
 def test_rules_of_one_scope_do_not_overlap_and_others_may(town: Town) -> None:
     rule = {"scope": "310000", "rate_bp": 2_000, "base": "年度食堂食材采购份额", "from": "2025-01-01", "source": "通知"}
     town.post("operator", "/v1/admin/quota-rules", rule)
@@ -221,6 +254,14 @@ def test_rules_of_one_scope_do_not_overlap_and_others_may(town: Town) -> None:
     body = {"unit_id": unit, "has_canteen": True, "canteen_fen": 101, "union_demand_fen": 101, "reserved_fen": 60}
     assert town.post("bureau", "/v1/buyer/quota-filings", body | {"year": 2025})["minimum_fen"] == 21 + 31
     assert town.post("bureau", "/v1/buyer/quota-filings", body | {"year": 2024})["minimum_fen"] == 11
+
+
+def test_a_year_for_which_no_rule_holds_takes_no_filing(town: Town) -> None:
+    unit = town.join("bureau", budget_unit=a_unit("教育局"))
+    with unit_of_work() as session:
+        session.execute(text("UPDATE quota_rule SET valid = '[2021-01-01,2022-01-01)' WHERE scope = 'national'"))
+    body = {"unit_id": unit, "year": YEAR, "has_canteen": False}
+    assert town.refused("bureau", "/v1/buyer/quota-filings", body) == (409, "no_quota_rule", "/year")
 
 
 def test_nobody_but_the_operator_sets_rules(town: Town) -> None:

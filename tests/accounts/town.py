@@ -97,7 +97,7 @@ class Town:
         units = self.get(name, "/v1/me")["budget_units"]
         return units[0]["id"] if units else None
 
-    def colleague(self, name: str, of: str, *roles: Role) -> None:
+    def colleague(self, name: str, of: str, *roles: Role, **more: Any) -> None:
         """Another member of an institution, with these roles only."""
         from uuid import UUID
 
@@ -105,7 +105,7 @@ class Town:
 
         with unit_of_work() as session:
             organisation = session.get_one(Organisation, UUID(hex=self.organisations[of][4:]))
-            self.enter(session, name, a.a_member(session, organisation, roles=set(roles)))
+            self.enter(session, name, a.a_member(session, organisation, roles=set(roles), **more))
 
 
 def a_unit(name: str = "机关", level: str = "county", funding: str = a.HUANGPU, **more: Any) -> dict[str, Any]:
