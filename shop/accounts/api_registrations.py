@@ -17,11 +17,14 @@ from shop.accounts.schemas_registrations import (
     registration_out,
 )
 from shop.accounts.schemas_units import ClosedOrganisation, CloseOrganisation
+from shop.accounts.service import passwords
 from shop.accounts.service import registering_buyers as registering
 from shop.accounts.service.managing_units import UnitHasSubordinates
 from shop.accounts.service.registering_buyers import OrganisationClosed, WrongRegistrationStatus
 from shop.actor import Actor, Audience, Role
-from shop.errors import Invalid, NotFound
+from shop.clock import business_now
+from shop.db import in_unit_of_work
+from shop.errors import Invalid, NotFound, TooMany
 from shop.http.routes import PUBLIC, Routes, audience, roles
 from shop.ids import OrganisationId, RegistrationId
 
@@ -31,10 +34,19 @@ admin = Routes("/v1/admin", tag="Registration")
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 
 
-@public.post("/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid,))
-def register_buyer(session: Session, now: datetime, body: Register) -> RegistrationOut:
+@public.post(
+    "/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid, passwords.WeakPassword, TooMany)
+)
+def register_buyer(body: Register) -> RegistrationOut:
     """Register a buying organisation with its first member; it may order when an operator has approved it."""
-    return registration_out(*registering.register(session, wanted=body, now=now))
+    passwords.check(body.member.password, registering.contact_of(body.member), pointer="/member/password")
+    hashed = passwords.hash_of(body.member.password)  # outside of any transaction: no connection waits for it
+
+    def register(session: Session) -> RegistrationOut:
+        now = business_now(session)
+        return registration_out(*registering.register(session, wanted=body, password_hash=hashed, now=now))
+
+    return in_unit_of_work(register)
 
 
 @buyer.get("/registration", allow=audience(Audience.BUYER), answers={200: RegistrationOut}, refusals=(NotFound,))

@@ -29,6 +29,11 @@ def email_of(text: str) -> str | None:
     return found if len(found) <= MAX and EMAIL.fullmatch(found) else None
 
 
+def contact_of(text: str) -> str | None:
+    """A phone or an e-mail in its one spelling; None for what is neither."""
+    return email_of(text) if "@" in text else phone_of(text)
+
+
 def login_of(text: str) -> str:
     """A log-in in its one spelling, whether or not anybody has it."""
     found = text.strip().lower()

@@ -11,15 +11,14 @@ from shop.http.routes import In, Out
 from shop.ids import OrganisationId, RegistrationId
 
 BuyerKind = Literal["budget_unit", "canteen", "trade_union", "enterprise"]
-Email = Annotated[str, Field(max_length=200, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 
 
 class FirstMember(In):
-    """Who registers; holds every role of a buyer and may order nothing until the organisation is approved."""
+    """Who registers, by phone or e-mail; holds every role of a buyer and orders nothing until it is approved."""
 
     name: Name
-    email: Email
-    password: Annotated[str, Field(min_length=10, max_length=256)]
+    contact: Annotated[str, Field(min_length=3, max_length=200)]
+    password: Annotated[str, Field(min_length=1, max_length=1000, description="10 to 256 characters.")]
 
 
 class FirstUnit(In):

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select
 
-from shop.accounts.models import Address, BudgetUnit, Membership, User
+from shop.accounts.models import Address, BudgetUnit, User
+from shop.accounts.models_people import Invitation
 from shop.accounts.models_quotas import QuotaFiling
+from shop.accounts.service import inviting
 from shop.audit.models import AuditEntry
 from shop.db import engine, unit_of_work
+from shop.outbox.models import Event
 from shop.sheets import reader
 from shop.sheets.writer import Out, xlsx_into
 from tests import builders as a
@@ -22,7 +25,7 @@ FILINGS = [
     "预算单位编码", "年度", "是否有食堂", "食堂年度采购额(元)", "代填单位编码", "食堂承包方",
     "工会年度需求(元)", "预留份额(元)",
 ]  # fmt: skip
-MEMBERS = ["姓名", "邮箱", "角色", "单笔下单限额(元)"]
+MEMBERS = ["手机或邮箱", "角色", "单笔下单限额(元)"]
 PLACES = ["收货点", "区划代码", "详细地址", "收货人及电话"]
 
 
@@ -175,40 +178,54 @@ def test_what_changed_since_the_trial_is_not_applied(town: Town) -> None:
     assert town.refused("bureau", f"/v1/buyer/imports/{made['id']}/confirm")[1] == "import_changed"
 
 
-def test_members_are_added_and_changed_and_nobody_else_s_people_are_taken(town: Town) -> None:
+def test_members_are_invited_and_changed_and_nobody_s_account_is_told_of(town: Town) -> None:
     town.join("rival")
     rows: Rows = [
-        ["张三", "Zhang@example.com", "经办、收货", "500.00"],
-        ["李四", "li@example.com", "厂长", ""],
-        ["别人", "rival@example.com", "经办", ""],
-        ["经办人", "bureau@example.com", "经办", ""],
-        ["王五", "wang@example", "经办", ""],
-        ["赵六", "zhao@example.com", "审批", "一万"],
-        ["张三", "zhang@example.com", "经办", ""],
+        ["Zhang@example.com", "经办、收货", "500.00"],
+        ["li@example.com", "厂长", ""],
+        ["rival@example.com", "经办", ""],
+        ["bureau@example.com", "经办", ""],
+        ["wang@example", "经办", ""],
+        ["zhao@example.com", "审批", "一万"],
+        ["zhang@example.com", "经办", ""],
+        ["138 0013 8000", "验收", ""],
     ]
     made = tried(town, "members", csv_of(MEMBERS, rows))
     assert faults(made) == [
         (3, "roles", "厂长", "unknown_role"),
-        (4, "email", "rival@example.com", "email_taken"),
         (5, "roles", "经办", "own_manager_role"),
-        (6, "email", "wang@example", "not_a_code"),
+        (6, "contact", "wang@example", "not_a_contact"),
         (7, "order_limit_fen", "一万", "not_a_number"),
-        (8, "email", "zhang@example.com", "email_repeated"),
+        (8, "contact", "zhang@example.com", "contact_repeated"),
     ]
+    assert counts(made) == (3, 0, 0)  # a rival's member is invited like anybody else
     confirmed(town, made, "valid_rows")
     with unit_of_work() as session:
         found = session.execute(
-            select(User.name, Membership.roles, Membership.order_limit_fen)
-            .join(Membership, Membership.user_id == User.id)
-            .where(User.email == "zhang@example.com")
-        ).one()
-    assert tuple(found) == ("张三", ["receiver", "requester"], 50_000)
-    answer = town.ask("", "POST", "/v1/auth/token", {"email": "zhang@example.com", "password": "anything"})
-    assert answer.status_code == 401
-    again = tried(town, "members", csv_of(MEMBERS, [["张三", "zhang@example.com", "审批", "500"]]))
+            select(func.coalesce(User.email, User.phone), Invitation.roles, Invitation.order_limit_fen)
+            .join(Invitation, Invitation.user_id == User.id)
+            .order_by(User.email)
+        ).all()
+        asked = session.scalars(select(Event).where(Event.kind == "person.invited")).all()
+    assert [tuple(row) for row in found] == [
+        ("rival@example.com", ["requester"], 0),
+        ("zhang@example.com", ["receiver", "requester"], 50_000),
+        ("+8613800138000", ["receiver"], 0),
+    ]
+    assert len(asked) == 3
+    again = tried(town, "members", csv_of(MEMBERS, [["zhang@example.com", "审批", "500"]]))
     assert again["diff"]["changed_rows"] == [{"row": 2, "fields": ["roles"]}]
     confirmed(town, again)
-    assert counts(tried(town, "members", csv_of(MEMBERS, [["张三", "zhang@example.com", "审批", "500"]]))) == (0, 0, 1)
+    assert counts(tried(town, "members", csv_of(MEMBERS, [["zhang@example.com", "审批", "500"]]))) == (0, 0, 1)
+    more = tried(town, "members", csv_of(MEMBERS, [["bureau@example.com", "管理员、经办", "9000000"]]))
+    assert [fault[3] for fault in faults(more)] == ["own_powers"]
+
+
+def test_no_more_are_invited_than_may_be_open(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inviting, "MOST_OPEN", 2)
+    rows: Rows = [[f"p{number}@example.com", "经办", ""] for number in range(3)]
+    made = tried(town, "members", csv_of(MEMBERS, rows))
+    assert faults(made) == [(4, "contact", "p2@example.com", "too_many_invitations")]
 
 
 def test_a_changed_place_is_a_new_row_and_the_old_one_is_retired(town: Town) -> None:

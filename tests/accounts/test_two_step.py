@@ -121,6 +121,7 @@ def test_in_production_an_admin_sets_it_up_before_anything_else(monkeypatch: pyt
     clerk = people.person(people.organisation())
     for name, value in {
         "SHOP_ENV": "production",
+        "SHOP_SMTP_URL": "file:",
         "SHOP_SECRET_KEY": "a key of the tests, which is long enough for production",
         "SHOP_STRIPE_SECRET_KEY": "sk_live_x",
         "SHOP_STRIPE_WEBHOOK_SECRET": "whsec_x",

@@ -66,8 +66,8 @@ def test_registrations_that_cannot_be_are_refused_by_their_field(town: Town) -> 
         ({"uscc": None, "parent_uscc": a_code()}, "/parent_uscc"),
         ({"kind": "trade_union", "uscc": None, "parent_uscc": town.codes["school"]}, "/uscc"),
         ({"division_code": "999999"}, "/division_code"),
-        ({"member": {"name": "甲", "email": "school@example.com", "password": PASSWORD}}, "/member/email"),
-        ({"member": {"name": "甲", "email": "new@example.com", "password": "short"}}, "/member/password"),
+        ({"member": {"name": "甲", "contact": "School@example.com", "password": PASSWORD}}, "/member/contact"),
+        ({"member": {"name": "甲", "contact": "021-5555", "password": PASSWORD}}, "/member/contact"),
         ({"kind": "cooperative"}, "/kind"),
         ({"budget_unit": a_unit(funding="999999")}, "/budget_unit/funding_code"),
         (
@@ -77,6 +77,8 @@ def test_registrations_that_cannot_be_are_refused_by_their_field(town: Town) -> 
     ):
         body = town.application("other") | {"uscc": a_code()} | more
         assert town.refused("", path, body) == (422, "invalid", pointer), more
+    body = town.application("other") | {"member": {"name": "甲", "contact": "138 0013 8000", "password": "short"}}
+    assert town.refused("", path, body) == (422, "weak_password", "/member/password")
     with unit_of_work() as session:
         assert len(session.scalars(select(Organisation.id)).all()) == 2  # the office and the school
     made = town.register("canteen", kind="canteen", uscc=None, parent_uscc=town.codes["school"])

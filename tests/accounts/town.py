@@ -79,7 +79,7 @@ class Town:
             "name_en": name,
             "uscc": self.codes[name],
             "division_code": a.HUANGPU,
-            "member": {"name": "经办人", "email": f"{name.replace(' ', '.')}@example.com", "password": PASSWORD},
+            "member": {"name": "经办人", "contact": f"{name.replace(' ', '.')}@example.com", "password": PASSWORD},
         } | more
 
     def register(self, name: str, **more: Any) -> Any:

@@ -16,8 +16,10 @@ from shop.sheets.mapping import Column, ParsedRow
 Word = tuple[str, str]
 
 WORDS: dict[str, Word] = {
-    "email_taken": ("该邮箱已属于其他人员", "Somebody who is no member has this e-mail"),
-    "email_repeated": ("同一文件中邮箱重复", "This e-mail is on another row"),
+    "not_a_contact": ("不是手机号码或邮箱", "This is neither a mobile phone nor an e-mail"),
+    "contact_repeated": ("同一文件中手机或邮箱重复", "This phone or e-mail is on another row"),
+    "too_many_invitations": ("未接受的邀请过多", "Too many invitations are open"),
+    "own_powers": ("不能提升自己的角色或额度", "Nobody raises the own roles or limit"),
     "unknown_role": ("不认识的角色", "An unknown role"),
     "own_manager_role": ("不能取消自己的管理员角色", "You cannot take your own manager's role away"),
     "unknown_division": ("没有该区划代码", "No division has this code"),

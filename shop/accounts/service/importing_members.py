@@ -1,27 +1,33 @@
-"""Members by spreadsheet: new people get a membership and no password, known members other roles or another limit."""
+"""Members by spreadsheet: whoever is new is invited, members and those invited get other roles or another limit."""
 
 import re
-import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select, text
+from sqlalchemy import case, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from shop.accounts import contacts
 from shop.accounts.models import Membership, User
+from shop.accounts.models_people import Channel, Invitation
+from shop.accounts.service import inviting, managing_members
 from shop.accounts.service.bulk import Fault, Plan, SheetKind, audit_rows, fault, without
-from shop.accounts.service.logging_in import hasher
 from shop.actor import BUYER_ROLES, Actor, Role
 from shop.audit.models import AuditEntry
 from shop.db import insert_rows
 from shop.ids import new_id
+from shop.outbox import service as outbox
+from shop.outbox.models import Event
 from shop.sheets.changes import diff
 from shop.sheets.mapping import Column, ParsedRow
 
 COLUMNS = (
-    Column("name", ("姓名", "Name"), required=True, min=1, max=100),
-    Column("email", ("邮箱", "E-mail"), "code", required=True, pattern=r"[^@\s]{1,100}@[^@\s]+\.[^@\s]{1,60}"),
+    Column("contact", ("手机或邮箱", "Phone or e-mail"), required=True, min=3, max=200),
     Column("roles", ("角色", "Roles"), required=True),
     Column("order_limit_fen", ("单笔下单限额(元)", "Order limit (yuan)"), "fen", min=0),
 )
@@ -30,13 +36,11 @@ ROLES = {
     "收货": Role.RECEIVER, "验收": Role.RECEIVER, "管理员": Role.MANAGER,
 }  # fmt: skip
 ROLES |= {role.value: role for role in BUYER_ROLES}
-CHANGE = text(
-    """
-    UPDATE membership m SET roles = c.roles, order_limit_fen = c.order_limit_fen
+CHANGE = """
+    UPDATE {table} t SET roles = c.roles, order_limit_fen = c.order_limit_fen
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id uuid, roles text[], order_limit_fen bigint)
-    WHERE m.id = c.id
-    """
-)
+    WHERE t.id = c.id
+"""
 
 
 def roles_in(words: str) -> list[str] | None:
@@ -45,82 +49,120 @@ def roles_in(words: str) -> list[str] | None:
     return sorted({role.value for role in found if role}) if found and all(found) else None
 
 
+@dataclass(frozen=True)
+class Known:
+    """A member, or somebody whose invitation is open, by the row that holds what they may do."""
+
+    table: str
+    id: UUID
+    user_id: UUID
+    powers: dict[str, Any]
+
+
+def known_by_contact(session: Session, by: Actor, found: set[str]) -> dict[str, Known]:
+    """Who of these is a member of the actor's organisation already, or invited to be."""
+    contact = case((User.phone.in_(found), User.phone), else_=User.email)
+    reached = or_(User.phone.in_(found), User.email.in_(found))
+    mine = Membership.organisation_id == by.organisation_id, Membership.ended_at.is_(None)
+    members = (
+        select(contact, Membership.id, User.id, Membership.roles, Membership.order_limit_fen)
+        .join(Membership, Membership.user_id == User.id)
+        .where(reached, *mine)
+    )
+    invited = (
+        select(contact, Invitation.id, User.id, Invitation.roles, Invitation.order_limit_fen)
+        .join(Invitation, Invitation.user_id == User.id)
+        .where(reached, Invitation.organisation_id == by.organisation_id, inviting.still_open())
+    )
+    return {
+        row[0]: Known(table, row[1], row[2], {"roles": sorted(row[3]), "order_limit_fen": row[4] or 0})
+        for table, wanted in (("invitation", invited), ("membership", members))
+        for row in session.execute(wanted)
+    }
+
+
 def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> Plan:
-    """What the rows would do to the organisation's members; a name is taken for new people only, who own it then."""
+    """What the rows would do; it never tells whether somebody has an account who is no member here."""
     faults: list[Fault] = []
     good: list[ParsedRow] = []
     seen: set[str] = set()
     for row in rows:
-        email, roles = row.values["email"].lower(), roles_in(row.values["roles"])
+        contact, roles = contacts.contact_of(row.values["contact"]), roles_in(row.values["roles"])
+        if contact is None:
+            faults.append(fault(row, "contact", "not_a_contact"))
         if roles is None:
             faults.append(fault(row, "roles", "unknown_role"))
-        if email in seen:
-            faults.append(fault(row, "email", "email_repeated"))
-        seen.add(email)
-        values = row.values | {"email": email, "roles": roles}
-        good.append(ParsedRow(row.number, values | {"order_limit_fen": row.values.get("order_limit_fen") or 0}))
-    known = {
-        row.email: row
-        for row in session.execute(
-            select(User.email, Membership.id, Membership.user_id, Membership.roles, Membership.order_limit_fen)
-            .outerjoin(
-                Membership,
-                and_(Membership.user_id == User.id, Membership.organisation_id == by.organisation_id),
-            )
-            .where(User.email.in_(sorted(seen)))
-        )
-    }
+        if contact in seen:
+            faults.append(fault(row, "contact", "contact_repeated"))
+        seen.add(contact or "")
+        powers = {"roles": roles, "order_limit_fen": row.values.get("order_limit_fen") or 0}
+        good.append(ParsedRow(row.number, {"contact": contact, **powers}))
+    good = without(good, faults)
+    known = known_by_contact(session, by, {row.values["contact"] for row in good})
     for row in good:
-        member = known.get(row.values["email"])
-        if member is not None and member.id is None:
-            faults.append(fault(row, "email", "email_taken"))
-        elif member is not None and member.user_id == by.user_id and Role.MANAGER not in (row.values["roles"] or ()):
-            faults.append(fault(row, "roles", "own_manager_role"))
+        found = known.get(row.values["contact"])
+        if found is not None and found.user_id == by.user_id:
+            if Role.MANAGER not in row.values["roles"]:
+                faults.append(fault(row, "roles", "own_manager_role"))
+            elif managing_members.raises(found.powers | {"regions": []}, row.values | {"regions": []}):
+                faults.append(fault(row, "roles", "own_powers"))
+    room = inviting.MOST_OPEN - inviting.open_in(session, by.organisation_id)
+    strangers = [row for row in without(good, faults) if row.values["contact"] not in known]
+    faults += [fault(row, "contact", "too_many_invitations") for row in strangers[max(room, 0) :]]
     good = without(good, faults)
     existing = {
-        row.values["email"]: {
-            "name": row.values["name"],
-            "roles": sorted(known[row.values["email"]].roles),
-            "order_limit_fen": known[row.values["email"]].order_limit_fen or 0,
-        }
-        for row in good
-        if row.values["email"] in known
+        row.values["contact"]: known[row.values["contact"]].powers for row in good if row.values["contact"] in known
     }
-    change = diff(existing, good, key=("email",))
-    by_email = {row.values["email"]: row.values for row in good}
+    change = diff(existing, good, key=("contact",))
+    wanted = {row.values["contact"]: row.values for row in good}
 
     def write() -> None:
-        unusable = hasher().hash(secrets.token_urlsafe(32)) if change.added else ""  # nobody knows this password
-        people: list[dict[str, Any]] = []
-        memberships: list[dict[str, Any]] = []
-        for row in change.added:
-            person = {"id": new_id(), "email": row.values["email"], "name": row.values["name"]}
-            people.append(person | {"password_hash": unusable, "status": "active"})
-            memberships.append(
-                {
-                    "id": new_id(),
-                    "user_id": person["id"],
-                    "organisation_id": by.organisation_id,
-                    "roles": row.values["roles"],
-                    "regions": [],
-                    "order_limit_fen": row.values["order_limit_fen"],
-                }
-            )
-        changed = [
-            {
-                "id": known[one.key].id,
-                "roles": by_email[one.key]["roles"],
-                "order_limit_fen": by_email[one.key]["order_limit_fen"],
-            }
-            for one in change.changed
-        ]
-        done = {row["id"]: "create" for row in memberships} | {row["id"]: "change" for row in changed}
-        audits = audit_rows(by, "membership", done, now)
-        insert_rows(session, (User, people), (Membership, memberships), (AuditEntry, audits))
-        if changed:
-            session.execute(CHANGE, {"rows": msgspec.json.encode(changed).decode()})
+        invite(session, by, [row.values for row in change.added], now)
+        changed = [(known[str(one.key)], wanted[str(one.key)]) for one in change.changed]
+        for table in ("membership", "invitation"):
+            values = [
+                {"id": found.id, "roles": row["roles"], "order_limit_fen": row["order_limit_fen"]}
+                for found, row in changed
+                if found.table == table
+            ]
+            if values:
+                session.execute(text(CHANGE.format(table=table)), {"rows": msgspec.json.encode(values).decode()})
+                audits = audit_rows(by, table, {row["id"]: "change" for row in values}, now)
+                insert_rows(session, (AuditEntry, audits))
 
     return Plan(change, faults, write)
 
 
-MEMBERS = SheetKind(COLUMNS, ("email",), plan)
+def invite(session: Session, by: Actor, wanted: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Invite many at once; whoever was invited meanwhile is left as they are."""
+    if not wanted:
+        return
+    inviting.withdraw_expired(session, by.organisation_id)
+    people = inviting.people_with(session, [row["contact"] for row in wanted])
+    made = session.scalars(
+        upsert(Invitation)
+        .values(
+            [
+                {
+                    "id": new_id(),
+                    "organisation_id": by.organisation_id,
+                    "user_id": people[row["contact"]],
+                    "inviter_id": by.membership_id,
+                    "channel": Channel.TEXT if contacts.is_phone(row["contact"]) else Channel.MAIL,
+                    "roles": row["roles"],
+                    "regions": [],
+                    "order_limit_fen": row["order_limit_fen"],
+                    "expires_at": func.clock_timestamp() + inviting.INVITATION_LIFE,
+                }
+                for row in wanted
+            ]
+        )
+        .on_conflict_do_nothing()
+        .returning(Invitation.id)
+    ).all()
+    audits = audit_rows(by, "invitation", dict.fromkeys(made, "invite"), now)
+    events = [outbox.row_of("person.invited", now=now, invitation_id=invitation_id) for invitation_id in made]
+    insert_rows(session, (AuditEntry, audits), (Event, events))
+
+
+MEMBERS = SheetKind(COLUMNS, ("contact",), plan)

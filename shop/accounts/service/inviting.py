@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -23,7 +24,7 @@ from shop.regions.models import Division
 
 INVITATION_LIFE = timedelta(days=7)
 """How long an invitation may be accepted; since 2024."""
-MOST_OPEN = 100
+MOST_OPEN = 500
 """How many open invitations an organisation may have: whoever writes to strangers writes to few of them at a time."""
 
 
@@ -98,16 +99,26 @@ def contact_of(wanted: Wanted) -> tuple[Channel, str]:
     return Channel.MAIL, email
 
 
-def person_with(session: Session, channel: Channel, contact: str) -> UUID:
+def person_with(session: Session, contact: str) -> UUID:
     """The person with a contact, made as `invited` when there is none; nobody else can drop it in this transaction."""
-    column = User.phone if channel is Channel.TEXT else User.email
-    session.execute(
-        upsert(User)
-        .values(id=new_id(), status="invited", name="", password_hash="", **{column.key: contact})
-        .on_conflict_do_nothing()
-    )
-    with seeing_all(session):  # may be known as a member of other organisations
-        return session.scalars(select(User.id).where(column == contact).with_for_update(key_share=True)).one()
+    return people_with(session, [contact])[contact]
+
+
+def people_with(session: Session, found: Collection[str]) -> dict[str, UUID]:
+    """The people with these contacts, in two statements; those whom nobody knew are made as `invited`."""
+    new: dict[str, Any] = {"status": "invited", "name": "", "password_hash": ""}
+    rows = [
+        {"id": new_id(), "phone": each if phone else None, "email": None if phone else each} | new
+        for each in sorted(found)
+        for phone in (contacts.is_phone(each),)
+    ]
+    session.execute(upsert(User).values(rows).on_conflict_do_nothing())
+    wanted = or_(User.phone.in_(found), User.email.in_(found))
+    with seeing_all(session):  # may be known as members of other organisations
+        people = session.execute(
+            select(User.id, User.phone, User.email).where(wanted).order_by(User.id).with_for_update(key_share=True)
+        ).all()
+    return {each: user_id for user_id, *own in people for each in own if each is not None and each in found}
 
 
 def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted, now: datetime) -> Invitation:
@@ -120,23 +131,14 @@ def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted
         raise NotFound
     check_powers(session, organisation, roles=wanted.roles, limit=wanted.order_limit_fen, regions=wanted.regions)
     channel, contact = contact_of(wanted)
-    user_id = person_with(session, channel, contact)
+    user_id = person_with(session, contact)
     member = select(Membership.id).where(
         Membership.user_id == user_id, Membership.organisation_id == organisation_id, Membership.ended_at.is_(None)
     )
     if session.scalars(member).first():
         raise AlreadyMember
     withdraw_expired(session, organisation_id)
-    still_open = (
-        select(func.count())
-        .select_from(Invitation)
-        .where(
-            Invitation.organisation_id == organisation_id,
-            Invitation.accepted_at.is_(None),
-            Invitation.withdrawn_at.is_(None),
-        )
-    )
-    if (session.scalar(still_open) or 0) >= MOST_OPEN:
+    if open_in(session, organisation_id) >= MOST_OPEN:
         raise TooManyInvitations
     made = session.execute(
         upsert(Invitation)
@@ -162,6 +164,21 @@ def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted
     )  # fmt: skip
     outbox.announce(session, "person.invited", now=now, invitation_id=made)
     return session.get_one(Invitation, made)
+
+
+def still_open() -> ColumnElement[bool]:
+    """An invitation that may still be accepted."""
+    return and_(
+        Invitation.accepted_at.is_(None),
+        Invitation.withdrawn_at.is_(None),
+        Invitation.expires_at > func.clock_timestamp(),
+    )
+
+
+def open_in(session: Session, organisation_id: UUID) -> int:
+    """How many invitations of an organisation are open."""
+    wanted = select(func.count()).select_from(Invitation).where(Invitation.organisation_id == organisation_id)
+    return session.scalar(wanted.where(still_open())) or 0
 
 
 def withdraw_expired(session: Session, organisation_id: UUID) -> None:

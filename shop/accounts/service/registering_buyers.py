@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import Select, any_, literal, select, update
 from sqlalchemy.orm import Session
 
+from shop.accounts import contacts
 from shop.accounts import queries_units as queries
 from shop.accounts.models import BudgetUnit, Kind, Membership, Organisation, User
 from shop.accounts.models_units import REGISTRATION_NEXT, InvoiceProfile, Registration, RegistrationStatus
-from shop.accounts.schemas_registrations import ChangeRegistration, Register
+from shop.accounts.schemas_registrations import ChangeRegistration, FirstMember, Register
 from shop.accounts.service.keeping_addresses import checked
-from shop.accounts.service.logging_in import hasher
 from shop.accounts.service.managing_units import UnitHasSubordinates, unless_taken
 from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
@@ -38,7 +38,9 @@ class OrganisationClosed(Refusal):
     title, title_zh = "This organisation is closed.", "该单位已注销。"
 
 
-def register(session: Session, *, wanted: Register, now: datetime) -> tuple[Registration, Organisation]:
+def register(
+    session: Session, *, wanted: Register, password_hash: str, now: datetime
+) -> tuple[Registration, Organisation]:
     """The organisation as `applying`, with its first member, and its unit and invoice title if it names them."""
     today = business_day(now)
     parent_id = belonging(session, wanted)
@@ -55,12 +57,14 @@ def register(session: Session, *, wanted: Register, now: datetime) -> tuple[Regi
     )
     with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
         session.add(organisation)
+    contact = contact_of(wanted.member)
     user = User(
-        email=wanted.member.email.lower(),
+        phone=contact if contacts.is_phone(contact) else None,
+        email=None if contacts.is_phone(contact) else contact,
         name=wanted.member.name,
-        password_hash=hasher().hash(wanted.member.password),
+        password_hash=password_hash,
     )
-    with unless_taken(session, detail="This e-mail is taken.", pointer="/member/email"):
+    with unless_taken(session, detail="Somebody has this phone or e-mail.", pointer="/member/contact"):
         session.add(user)
     membership = Membership(
         user_id=user.id, organisation_id=organisation.id, roles=sorted(BUYER_ROLES), regions=[], order_limit_fen=0
@@ -86,6 +90,14 @@ def register(session: Session, *, wanted: Register, now: datetime) -> tuple[Regi
         organisation_id=organisation.id,
     )
     return made, organisation
+
+
+def contact_of(member: FirstMember) -> str:
+    """The phone or e-mail in its one spelling; Invalid when it is neither."""
+    found = contacts.contact_of(member.contact)
+    if found is None:
+        raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
+    return found
 
 
 def belonging(session: Session, wanted: Register) -> UUID | None:
