@@ -1,8 +1,10 @@
 """Every table of the shop in one place, for migrations and tests."""
 
 from shop.accounts import models as accounts
+from shop.accounts import models_admission as admission
 from shop.accounts import models_audit as auditors
 from shop.accounts import models_imports, models_quotas, models_units
+from shop.accounts import models_mandates as mandates
 from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
@@ -25,12 +27,14 @@ from shop.stock import models as stock
 
 metadata = Model.metadata
 rooms = (
-    accounts, auditors, audit, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics, models_imports,
-    models_quotas, models_units, notices, orders, outbox, payments, people, regions, reporting, stock, BusinessClock,
+    accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
+    logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
+    reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (
     "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
     "movement", "tracking_event", "audit_acknowledgement", "acceptance", "acceptance_line", "quota_filing_history",
+    "application_review", "selling_history",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

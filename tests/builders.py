@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
+from shop.accounts.service.granting import NO_END
 from shop.accounts.uscc import check_character
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Actor, Audience, Role
 from shop.catalogue.models import Listing, Product
@@ -35,6 +36,7 @@ def an_organisation(session: Session, kind: Kind = Kind.BUDGET_UNIT, **more: Any
         "uscc": body + check_character(body),
         "division_code": HUANGPU if AUDIENCE[kind] is Audience.BUYER else LUOCHUAN,
         "created_at": NOW,
+        "selling_until": NO_END if AUDIENCE[kind] is Audience.COOPERATIVE else None,
     }
     made = Organisation(**fields | more)
     session.add(made)

@@ -55,6 +55,7 @@ def test_what_changes_something_is_never_public_but_for_log_in_and_signed_webhoo
             "/v1/auth/invitations/accept",
             "/v1/auth/reset",
             "/v1/auth/reset/confirm",
+            "/v1/public/applications",
             "/v1/public/registrations",
             "/webhooks/stripe",
         )

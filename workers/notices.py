@@ -22,11 +22,13 @@ PART = PublicId("so")
 SUBJECTS = {
     "endpoint_id": PublicId("hook"),
     "supplier_order_id": PART,
+    "application_id": PublicId("app"),
     "filing_id": PublicId("qfil"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),
     "registration_id": PublicId("reg"),
     "unit_id": PublicId("unit"),
+    "organisation_id": PublicId("org"),
 }
 """What an event is about, for everybody who is told: the first of these that its payload names."""
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import accounts, jobs, notices, orders, payments, webhooks
+from workers import accounts, catalogue, jobs, notices, orders, payments, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -22,6 +22,20 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "supplier_order.delivered": (notices.tell, notices.mail),
     "supplier_order.inspected": (payments.after_inspection,),
     "supplier_order.cancelled": (payments.after_cancellation, notices.tell, notices.mail),
+    "application.returned": (notices.tell, notices.mail),
+    "selling_right.granted": (catalogue.follow_right, notices.tell, notices.mail),
+    "selling_right.renewed": (
+        catalogue.follow_right,
+        notices.tell,
+    ),
+    "selling_right.reminded": (notices.tell, notices.mail),
+    "selling_right.expired": (catalogue.follow_right, notices.tell, notices.mail),
+    "selling_right.suspended": (catalogue.follow_right, notices.tell, notices.mail),
+    "selling_right.reinstated": (
+        catalogue.follow_right,
+        notices.tell,
+    ),
+    "selling_right.revoked": (catalogue.follow_right, notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
     "refund.requested": (payments.give_money_back,),

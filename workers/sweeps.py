@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shop.accounts.service import reminding
+from shop.accounts.service import granting, reminding
 from shop.catalogue import cards as catalogue
 from shop.clock import business_day, business_now, machine_now
 from shop.files import service as files
@@ -42,6 +42,11 @@ def rewrite_lapsed(session: Session) -> int:
 def remind_of_quotas(session: Session) -> int:
     """Remind units that have not filed their quota, before its deadline and after it."""
     return reminding.remind(session, now=business_now(session))
+
+
+def pass_selling_time(session: Session) -> int:
+    """Lift suspensions that are over, remind of rights to sell that end soon, and end those that have."""
+    return granting.pass_time(session, now=business_now(session))
 
 
 def ask_stripe() -> None:

@@ -16,7 +16,7 @@ from shop.clock import business_day
 from shop.db import in_unit_of_work
 from shop.errors import Invalid, NotFound, Refusal, TooMany
 from shop.http.problems import from_refusal
-from shop.http.routes import ANY_MEMBER, PUBLIC, Routes
+from shop.http.routes import ANY_MEMBER, ANYBODY_LOGGED_IN, PUBLIC, Routes
 
 routes = Routes("/v1", tag="Account")
 
@@ -73,7 +73,7 @@ def log_in(body: LogIn) -> TokenOut | Response:
     )
 
 
-@routes.post("/auth/logout", allow=ANY_MEMBER, answers={204: None}, before_two_step=True)
+@routes.post("/auth/logout", allow=ANYBODY_LOGGED_IN, answers={204: None}, before_two_step=True)
 def log_out(session: Session) -> None:
     """End the token of this request."""
     logging_in.log_out(session, bearer() or "")

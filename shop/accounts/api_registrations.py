@@ -20,6 +20,7 @@ from shop.accounts.schemas_units import ClosedOrganisation, CloseOrganisation
 from shop.accounts.service import passwords
 from shop.accounts.service import registering_buyers as registering
 from shop.accounts.service.managing_units import UnitHasSubordinates
+from shop.accounts.service.registering import hash_for
 from shop.accounts.service.registering_buyers import OrganisationClosed, WrongRegistrationStatus
 from shop.actor import Actor, Audience, Role
 from shop.clock import business_now
@@ -39,8 +40,7 @@ operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 )
 def register_buyer(body: Register) -> RegistrationOut:
     """Register a buying organisation with its first member; it may order when an operator has approved it."""
-    passwords.check(body.member.password, registering.contact_of(body.member), pointer="/member/password")
-    hashed = passwords.hash_of(body.member.password)  # outside of any transaction: no connection waits for it
+    hashed = hash_for(body.member)
 
     def register(session: Session) -> RegistrationOut:
         now = business_now(session)

@@ -23,7 +23,7 @@ from shop.http.routes import NO_KEY, Routes, roles, scopes_of
 from shop.ids import TokenId
 
 routes = Routes("/v1/me/tokens", tag="Tokens", people_only=True)
-maker = roles(Role.MANAGER, Role.LISTER, Role.OPERATOR)
+maker = roles(Role.MANAGER, Role.LISTER, Role.OPERATOR, helpers=False)  # a token would outlive the mandate
 
 
 @routes.post(

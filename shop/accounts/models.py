@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.accounts.models_mandates import AssistMandate
 from shop.actor import Audience
 from shop.db import Model, id_column
 
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     COOPERATIVE = "cooperative"
     FAMILY_FARM = "family_farm"
     PRODUCER = "producer"
+    AGENT = "agent"
     COUNTY_REVIEWER = "county_reviewer"
     PLATFORM = "platform"
 
@@ -35,6 +37,7 @@ AUDIENCE = {
     Kind.COOPERATIVE: Audience.COOPERATIVE,
     Kind.FAMILY_FARM: Audience.COOPERATIVE,
     Kind.PRODUCER: Audience.COOPERATIVE,
+    Kind.AGENT: Audience.COOPERATIVE,
     Kind.COUNTY_REVIEWER: Audience.ADMIN,
     Kind.PLATFORM: Audience.ADMIN,
 }
@@ -43,7 +46,8 @@ AUDIENCE = {
 class Organisation(Model):
     """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it.
 
-    A closed one stays, with its history; `successor_id` is the one that it was merged into.
+    A closed one stays, with its history; `successor_id` is the one that it was merged into. `selling_until`: the first
+    business day on which a seller has no right to sell any more; null is no right at all.
     """
 
     __tablename__ = "organisation"
@@ -65,6 +69,7 @@ class Organisation(Model):
     status: Mapped[str] = mapped_column(default="active")
     successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     created_at: Mapped[datetime]
+    selling_until: Mapped[date | None]
 
 
 class FinanceLevel(StrEnum):
@@ -181,6 +186,7 @@ class ApiToken(Model):
     """An opaque token; only its SHA-256 is kept. `kind`: the session of a person, or a machine with its `scopes`.
 
     `name`: what the machine is called; of a session, the words for the browser or program that it was begun with.
+    `assist_mandate_id`: a helper's session for a cooperative.
     """
 
     __tablename__ = "api_token"
@@ -199,6 +205,7 @@ class ApiToken(Model):
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    assist_mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AssistMandate.id))
 
 
 class LoginFailure(Model):

@@ -32,6 +32,14 @@ class ReachQuery(PageQuery):
     organisation_id: OrganisationId
 
 
+class FirstMember(In):
+    """Who registers an organisation, and logs in with this phone or e-mail and password; holds all of its roles."""
+
+    name: Name
+    contact: Contact
+    password: NewPassword
+
+
 class AcceptInvitation(In):
     """`name` is for somebody new; a known person proves with the own password."""
 

@@ -6,19 +6,12 @@ from pydantic import Field
 
 from shop.accounts.models import Organisation
 from shop.accounts.models_units import Registration, RegistrationStatus
+from shop.accounts.schemas_people import FirstMember
 from shop.accounts.schemas_units import Code, DivisionCode, InvoiceIn, Level, Name, PageQuery, Reason, Uscc
 from shop.http.routes import In, Out
 from shop.ids import OrganisationId, RegistrationId
 
 BuyerKind = Literal["budget_unit", "canteen", "trade_union", "enterprise"]
-
-
-class FirstMember(In):
-    """Who registers, by phone or e-mail; holds every role of a buyer and orders nothing until it is approved."""
-
-    name: Name
-    contact: Annotated[str, Field(min_length=3, max_length=200)]
-    password: Annotated[str, Field(min_length=1, max_length=1000, description="10 to 256 characters.")]
 
 
 class FirstUnit(In):

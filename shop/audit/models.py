@@ -13,7 +13,8 @@ from shop.db import Model, id_column
 class AuditEntry(Model):
     """One act: who, for which organisation, did what to which row, when, why, from which address, in which request.
 
-    `change` holds ids, codes and amounts, before and after; never a name, a phone number or another personal field.
+    `home_organisation_id` and `mandate_id` are of the helper who did it for the organisation. `change` holds ids, codes
+    and amounts, before and after; never a name, a phone number or another personal field.
     """
 
     __tablename__ = "audit_entry"
@@ -32,6 +33,8 @@ class AuditEntry(Model):
     subject_kind: Mapped[str]
     subject_id: Mapped[UUID]
     reason: Mapped[str | None]
+    home_organisation_id: Mapped[UUID | None]
+    mandate_id: Mapped[UUID | None]
     change: Mapped[dict[str, Any]]
     address: Mapped[str | None]
     request_id: Mapped[str | None]

@@ -48,6 +48,8 @@ def row_of(
         "subject_kind": kind,
         "subject_id": subject,
         "reason": reason,
+        "home_organisation_id": by.home_id,
+        "mandate_id": by.mandate_id,
         "change": change,
         "address": address_of_request.get(),
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),

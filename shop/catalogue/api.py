@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from shop.accounts.service.selling import MandateExpired, NoSellingRight
 from shop.actor import Actor, Audience, Role
 from shop.catalogue import queries, service
 from shop.catalogue.models import WrongListingStatus
@@ -39,7 +40,13 @@ def listed(session: Session, actor: Actor, query: ListingsQuery, status: str | N
     )
 
 
-@selling.post("/listings", allow=lister, answers={201: ListingOut}, refusals=(NotFound,), key=REQUIRED)
+@selling.post(
+    "/listings",
+    allow=lister,
+    answers={201: ListingOut},
+    refusals=(NotFound, NoSellingRight, MandateExpired),
+    key=REQUIRED,
+)
 def submit_listing(session: Session, actor: Actor, now: datetime, body: NewListing) -> ListingOut:
     """Hand in a listing for review.
 
@@ -66,7 +73,7 @@ def read_own_listing(session: Session, actor: Actor, listing_id: ListingId) -> L
     "/listings/<listing_id>",
     allow=lister,
     answers={200: ListingOut},
-    refusals=(NotFound, VersionConflict, service.RevisionMissing),
+    refusals=(NotFound, VersionConflict, service.RevisionMissing, NoSellingRight, MandateExpired),
 )
 def change_listing(
     session: Session, actor: Actor, now: datetime, listing_id: ListingId, body: ChangeListing, if_match: str | None
@@ -101,7 +108,7 @@ def list_reviews(session: Session, actor: Actor, query: ReviewsQuery) -> Listing
     "/listings/<listing_id>/review",
     allow=reviewer,
     answers={200: ListingOut},
-    refusals=(NotFound, WrongListingStatus, VersionConflict),
+    refusals=(NotFound, WrongListingStatus, VersionConflict, NoSellingRight, MandateExpired),
 )
 def review_listing(session: Session, actor: Actor, now: datetime, listing_id: ListingId, body: ReviewIn) -> ListingOut:
     """Publish a listing or return it with a note; with `revision`, only what was looked at."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shop.accounts.models_mandates import AgentMandate
 from shop.db import Model, id_column
 from shop.errors import Refusal
 
@@ -22,13 +23,15 @@ class ListingStatus(StrEnum):
     DRAFT = "draft"
     IN_REVIEW = "in_review"
     LISTED = "listed"
+    PAUSED = "paused"
     DELISTED = "delisted"
 
 
-NEXT = {  # the whole life of a listing
+NEXT = {  # the whole life of a listing; it is paused while its seller may not sell
     ListingStatus.DRAFT: {ListingStatus.IN_REVIEW},
     ListingStatus.IN_REVIEW: {ListingStatus.LISTED, ListingStatus.DRAFT},
-    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
+    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW, ListingStatus.PAUSED},
+    ListingStatus.PAUSED: {ListingStatus.LISTED, ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
     ListingStatus.DELISTED: {ListingStatus.IN_REVIEW},
 }
 
@@ -55,7 +58,10 @@ CATEGORIES = {
 
 
 class Product(Model):
-    """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered."""
+    """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered.
+
+    `mandate_id`: the mandate of the principal whose goods these are, where an agent sells them.
+    """
 
     __tablename__ = "product"
     __table_args__ = (
@@ -76,6 +82,7 @@ class Product(Model):
     grade: Mapped[str]
     spec: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AgentMandate.id))
     created_at: Mapped[datetime]
 
 
@@ -133,7 +140,7 @@ class Listing(Model):
 
     __tablename__ = "listing"
     __table_args__ = (
-        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'delisted')", name="status"),
+        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'paused', 'delisted')", name="status"),
         CheckConstraint("base_unit IN ('g', 'piece') AND pack_base_quantity > 0", name="pack"),
         CheckConstraint("min_packs > 0 AND step_packs > 0 AND max_packs >= min_packs", name="packs"),
         CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),

@@ -1,17 +1,15 @@
 """Which listings a cooperative and a reviewer may look at; the public ones are read by the storefront."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, false, or_, select
+from sqlalchemy import Select, false, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
 from shop.catalogue.models import Listing, Product
 from shop.errors import NotFound
-from shop.regions.models import Division, Level
 
 
 def visible_listings(actor: Actor) -> Select[Listing, Product]:
@@ -47,18 +45,3 @@ def page(session: Session, actor: Actor, *, after: UUID | None, limit: int, stat
     if after:
         wanted = wanted.where(Listing.id < after)
     return session.execute(wanted).all()
-
-
-def is_county(session: Session, code: str, on: date) -> bool:
-    """Whether a code names a county on a day."""
-    return (
-        session.execute(
-            select(Division.code).where(
-                Division.code == code,
-                Division.level == Level.COUNTY,
-                Division.valid_from <= on,
-                or_(Division.valid_to.is_(None), Division.valid_to > on),
-            )
-        ).first()
-        is not None
-    )

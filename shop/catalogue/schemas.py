@@ -119,7 +119,7 @@ class ListingsQuery(Query):
 
 
 class ReviewsQuery(ListingsQuery):
-    status: Literal["in_review", "draft", "listed", "delisted"] = "in_review"
+    status: Literal["in_review", "draft", "listed", "paused", "delisted"] = "in_review"
 
 
 class ProductOut(Out):

@@ -18,7 +18,7 @@ from config.settings import settings
 from shop.db import SEES_ALL, in_unit_of_work
 from shop.errors import Invalid
 
-KINDS = ("divisions", "eligibility", "pairings", "reference-prices", "hubs", "lanes")
+KINDS = ("divisions", "eligibility", "list-rules", "pairings", "reference-prices", "hubs", "lanes")
 SHOWN_FAULTS = 20
 OF_THE_SERVER = re.compile(r"^\d+; \d+ \d+ (EXTENSION|COMMENT - EXTENSION|SCHEMA) ")
 """What the superuser made when the server was prepared (`config.database`) and is neither dropped nor made again."""

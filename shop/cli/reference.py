@@ -73,6 +73,8 @@ def load_file(session: Session, kind: str, file: Path, members: Path | None) -> 
         return str(importing.load_divisions(session, rows))
     if kind == "eligibility":
         return str(importing.load_eligibility(session, rows))
+    if kind == "list-rules":
+        return str(importing.load_list_rules(session, rows))
     if kind in ("hubs", "lanes"):
         return str((freight.load_hubs if kind == "hubs" else freight.load_lanes)(session, rows))
     return str(importing.load_pairings(session, rows, rows_of(members) if members else []))

@@ -1,7 +1,7 @@
 """Put, register, link, read and drop files. Whatever speaks to the store is never called inside a transaction."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
@@ -11,7 +11,7 @@ from uuid import UUID
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
-from sqlalchemy import Interval, cast, delete, func, literal, select
+from sqlalchemy import Interval, cast, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
@@ -84,6 +84,37 @@ def register(
         )
     )
     session.flush()
+
+
+def keep(
+    session: Session, *, organisation_id: UUID, file_ids: Collection[UUID], pointer: str = "/file_id"
+) -> dict[UUID, StoredFile]:
+    """Keep files of an organisation without an end, because something refers to them now; NotFound for any other."""
+    kept = session.scalars(
+        update(StoredFile)
+        .where(
+            StoredFile.id.in_(file_ids),
+            StoredFile.organisation_id == organisation_id,
+            or_(StoredFile.expires_at.is_(None), StoredFile.expires_at > func.clock_timestamp()),
+        )
+        .values(expires_at=None)
+        .returning(StoredFile)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).all()
+    found = {file.id: file for file in kept}
+    if set(file_ids) - set(found):
+        raise NotFound("No such file of yours.", pointer=pointer)
+    return found
+
+
+def let_go(session: Session, file_id: UUID) -> None:
+    """Let a file that nothing refers to be dropped with the next sweep."""
+    session.execute(
+        update(StoredFile)
+        .where(StoredFile.id == file_id)
+        .values(expires_at=func.clock_timestamp())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def signer() -> URLSafeTimedSerializer:

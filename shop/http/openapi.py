@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shop.actor import Audience
 from shop.http.problems import MIMETYPE, Problem
 from shop.http.routes import NO_KEY, REQUIRED, Operation
 
@@ -131,6 +132,8 @@ def refusals_of(operation: Operation) -> dict[int, set[str]]:
         may(403, "scope_missing")
         if operation.policy.roles:
             may(403, "forbidden")
+        if Audience.COOPERATIVE in operation.policy.audiences and operation.policy.helpers is not True:
+            may(403, "helper_not_allowed")
         if operation.policy.audiences:
             may(404, "not_found")
     if operation.path_types:

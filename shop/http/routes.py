@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.clock import business_now
-from shop.db import in_unit_of_work
+from shop.db import Result, in_unit_of_work, sees
 from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
 from shop.http import idempotency, limiting
 from shop.http.parsing import MAX_BODY, clean, parse_object
@@ -65,26 +65,43 @@ class Policy:
     public: bool = False
     audiences: frozenset[Audience] = frozenset()
     roles: frozenset[Role] = frozenset()
+    helpers: bool | None = None
 
-    def check(self, actor: Actor) -> None:
+    def check(self, actor: Actor, *, writes: bool = False) -> None:
         if self.audiences and actor.audience not in self.audiences:
             raise NotFound
+        if actor.mandate_id is not None and not self.open_to_helpers(actor, writes):
+            raise HelperNotAllowed
         if self.roles and not actor.has(*self.roles):
             raise Forbidden
+
+    def open_to_helpers(self, actor: Actor, writes: bool) -> bool:
+        """Unless `helpers` says it: a helper writes with the roles that were lent only, and reads what they may."""
+        if self.helpers is not None:
+            return self.helpers
+        return actor.has(*self.roles) if self.roles else not writes
+
+
+class HelperNotAllowed(Forbidden):
+    """A helper who acts for a cooperative has no part in its money, its people and its settings."""
+
+    code, status = "helper_not_allowed", 403
+    title, title_zh = "A helper may not do this for the cooperative.", "协助人员不能代办此项操作。"
 
 
 PUBLIC = Policy(public=True)
 ANY_MEMBER = Policy()
+ANYBODY_LOGGED_IN = Policy(helpers=True)
 
 
-def audience(*names: Audience) -> Policy:
+def audience(*names: Audience, helpers: bool | None = None) -> Policy:
     """Any member of an organisation of these kinds."""
-    return Policy(audiences=frozenset(names))
+    return Policy(audiences=frozenset(names), helpers=helpers)
 
 
-def roles(*names: Role, of: Audience | None = None) -> Policy:
-    """Members who hold one of these roles."""
-    return Policy(audiences=frozenset({of} if of else ()), roles=frozenset(names))
+def roles(*names: Role, of: Audience | None = None, helpers: bool | None = None) -> Policy:
+    """Members who hold one of these roles; `helpers=False` where not even a lent role will do."""
+    return Policy(audiences=frozenset({of} if of else ()), roles=frozenset(names), helpers=helpers)
 
 
 ROLES_OF = {
@@ -129,6 +146,8 @@ class Operation:
     raw_body: bool
     people_only: bool = False
     before_two_step: bool = False
+    calls_out: bool = False
+    max_body: int = MAX_BODY
     path_types: dict[str, TypeAdapter[Any]] = field(default_factory=dict)
     path_schemas: dict[str, Any] = field(default_factory=dict)
     query: type[BaseModel] | None = None
@@ -175,18 +194,24 @@ class Routes:
         key: str | None = None,
         raw_body: bool = False,
         before_two_step: bool = False,
+        calls_out: bool = False,
+        max_body: int = MAX_BODY,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route. `key` says whether an Idempotency-Key is required, optional or not looked at.
 
-        A kept answer is kept as it is: a route that shows a secret looks at no key. `before_two_step`: open to who must
-        set up the second step of log-in before anything else.
+        A kept answer is kept as it is: a route that shows a secret, or who somebody is, looks at no key.
+        `before_two_step`: open to who must set up the second step of log-in before anything else.
+
+        A view that `calls_out` (to the store of files) gets no session and opens its own units of work (`work_of`)
+        around its call, so it must bear being asked twice without a key; its body is read when the caller is known, and
+        may be larger than others (`max_body`).
         """
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:
-            chosen = key or (NO_KEY if method == "GET" or allow.public else OPTIONAL)
+            chosen = key or (NO_KEY if method == "GET" or allow.public or calls_out else OPTIONAL)
             operation = Operation(
                 method, self.prefix + path, view, allow, self.tag, answers, tuple(refusals), chosen, raw_body,
-                self.people_only, before_two_step,
+                self.people_only, before_two_step, calls_out, max_body,
             )  # fmt: skip
             hints = get_type_hints(view, include_extras=True)
             names = set(inspect.signature(view).parameters)
@@ -199,6 +224,8 @@ class Routes:
             unknown = operation.wants - {"session", "actor", "now", "raw", "if_match"}
             if unknown:
                 raise TypeError(f"{operation.name}: nobody provides {sorted(unknown)}")
+            if calls_out and (allow.public or "session" in operation.wants or chosen != NO_KEY):
+                raise TypeError(f"{operation.name}: a view that calls out has a caller, no session and no key")
             self.operations.append(operation)
             return view
 
@@ -245,6 +272,8 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
     def view(**path: str) -> Response:
         if not operation.raw_body:  # signed events come in bursts from few addresses
             limiting.count("address", request.remote_addr or "")
+        if operation.calls_out:
+            return outside(path)
         data = request.get_data(cache=False) if operation.method != "GET" else b""
         if needs_no_database:
             return respond(operation, operation.view(**inputs(path, data)))
@@ -264,25 +293,36 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
             given["if_match"] = (request.headers.get("If-Match") or "").strip('"') or None
         return given
 
+    def let_in(session: Session, key: str | None) -> tuple[Actor, datetime]:
+        found = authenticate(session)
+        if found is None:
+            raise Unauthenticated
+        actor, now = found
+        structlog.contextvars.bind_contextvars(organisation=actor.organisation_id.hex)
+        limiting.count("organisation", actor.organisation_id.hex)
+        if key is None and operation.key == REQUIRED:
+            raise idempotency.KeyMissing(pointer=idempotency.HEADER)
+        operation.policy.check(actor, writes=operation.method != "GET")
+        if actor.needs_two_step and not operation.before_two_step:
+            raise TwoStepRequired
+        if actor.scopes is not None and operation.people_only:
+            raise PeopleOnly
+        if actor.scopes is not None and operation.scope not in actor.scopes:
+            raise ScopeMissing(wanted=operation.scope)
+        return actor, now
+
+    def outside(path: dict[str, str]) -> Response:
+        actor, now = in_unit_of_work(lambda session: let_in(session, None), at_edge=True)
+        request.max_content_length = operation.max_body
+        given = inputs(path, request.get_data(cache=False))
+        known = {"actor": actor, "now": now}
+        return respond(operation, operation.view(**given, **{k: known[k] for k in known if k in operation.wants}))
+
     def answer(session: Session, path: dict[str, str], data: bytes) -> Response:
         actor, now = None, None
         key = request.headers.get("Idempotency-Key") if operation.key != NO_KEY else None
         if not operation.policy.public:
-            found = authenticate(session)
-            if found is None:
-                raise Unauthenticated
-            actor, now = found
-            structlog.contextvars.bind_contextvars(organisation=actor.organisation_id.hex)
-            limiting.count("organisation", actor.organisation_id.hex)
-            if key is None and operation.key == REQUIRED:
-                raise idempotency.KeyMissing(pointer=idempotency.HEADER)
-            operation.policy.check(actor)
-            if actor.needs_two_step and not operation.before_two_step:
-                raise TwoStepRequired
-            if actor.scopes is not None and operation.people_only:
-                raise PeopleOnly
-            if actor.scopes is not None and operation.scope not in actor.scopes:
-                raise ScopeMissing(wanted=operation.scope)
+            actor, now = let_in(session, key)
         given = inputs(path, data)
         if "session" in operation.wants:
             given["session"] = session
@@ -303,6 +343,16 @@ def serve(operation: Operation, authenticate: Authenticate) -> Callable[..., Res
         return done
 
     return view
+
+
+def work_of(actor: Actor, use_case: Callable[[Session], Result]) -> Result:
+    """Run a use case of a view that calls out in a unit of work of its own, which sees what the actor may see."""
+
+    def work(session: Session) -> Result:
+        sees(session, None if actor.audience is Audience.ADMIN else actor.organisation_id)
+        return use_case(session)
+
+    return in_unit_of_work(work, at_edge=True)
 
 
 def path_value(operation: Operation, name: str, value: str) -> Any:
@@ -401,6 +451,7 @@ def prefix_of(hint: Any) -> str | None:
 
 
 __all__ = [
+    "ANYBODY_LOGGED_IN",
     "ANY_MEMBER",
     "MAX_BODY",
     "NO_KEY",
@@ -420,4 +471,5 @@ __all__ = [
     "mount",
     "roles",
     "scopes_of",
+    "work_of",
 ]

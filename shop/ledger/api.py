@@ -21,7 +21,7 @@ def read_buyer_ledger(session: Session, actor: Actor, query: StatementQuery) -> 
     return statement(session, actor, query, AccountKind.BUYER)
 
 
-@routes.get("/cooperative/ledger", allow=audience(Audience.COOPERATIVE), answers={200: StatementOut})
+@routes.get("/cooperative/ledger", allow=audience(Audience.COOPERATIVE, helpers=False), answers={200: StatementOut})
 def read_cooperative_ledger(session: Session, actor: Actor, query: StatementQuery) -> StatementOut:
     """What the cooperative is owed and was paid, entry by entry."""
     return statement(session, actor, query, AccountKind.COOPERATIVE)

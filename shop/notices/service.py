@@ -25,6 +25,26 @@ TEXTS = {
     "supplier_order.shipped": ("订单已发货，可查看物流。", "Your order is on its way."),
     "supplier_order.delivered": ("订单已送达，请验收。", "Your order has arrived; please inspect it."),
     "supplier_order.cancelled": ("订单已取消。", "The order was cancelled."),
+    "application.returned": ("入驻申请已退回，请按意见修改。", "Your application was returned; please correct it."),
+    "selling_right.granted": ("已取得销售资格。", "You have the right to sell."),
+    "selling_right.renewed": ("销售资格已续期。", "Your right to sell was renewed."),
+    "selling_right.reminded": (
+        "销售资格即将到期，请办理年度复核。",
+        "Your right to sell ends soon; begin the yearly re-check.",
+    ),
+    "selling_right.expired": (
+        "销售资格已到期，暂停接受新订单。",
+        "Your right to sell has ended; new orders have stopped.",
+    ),
+    "selling_right.suspended": (
+        "销售资格已暂停，在途订单继续履行。",
+        "Your right to sell is suspended; open orders run on.",
+    ),
+    "selling_right.reinstated": ("销售资格已恢复。", "Your right to sell is back."),
+    "selling_right.revoked": (
+        "销售资格已取消，在途订单继续履行。",
+        "Your right to sell was revoked; open orders run on.",
+    ),
     "webhook_endpoint.disabled": (
         "回调地址多次投递失败，已停用。",
         "A webhook failed too often and is disabled.",
@@ -56,6 +76,11 @@ TOLD = {
     "supplier_order.shipped": frozenset({Audience.BUYER}),
     "supplier_order.delivered": frozenset({Audience.BUYER}),
     "supplier_order.cancelled": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
+    "application.returned": frozenset({Audience.COOPERATIVE}),
+    **{
+        f"selling_right.{what}": frozenset({Audience.COOPERATIVE})
+        for what in ("granted", "renewed", "reminded", "expired", "suspended", "reinstated", "revoked")
+    },
     "webhook_endpoint.disabled": EVERYBODY,
     "registration.approved": frozenset({Audience.BUYER}),
     "registration.returned": frozenset({Audience.BUYER}),
@@ -78,6 +103,12 @@ MAILED = frozenset(
         "registration.returned",
         "quota.due",
         "quota_filing.returned",
+        "application.returned",
+        "selling_right.granted",
+        "selling_right.reminded",
+        "selling_right.expired",
+        "selling_right.suspended",
+        "selling_right.revoked",
     }
 )
 SECONDS = 10

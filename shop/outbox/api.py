@@ -64,7 +64,7 @@ def read_events(session: Session, actor: Actor, query: EventsQuery) -> EventPage
 
 
 webhook_routes = Routes("/v1/me/webhooks", tag="Webhooks")
-KEEPERS = roles(Role.MANAGER, Role.LISTER, Role.SELLER_FINANCE, Role.OPERATOR)
+KEEPERS = roles(Role.MANAGER, Role.LISTER, Role.SELLER_FINANCE, Role.OPERATOR, helpers=False)
 
 
 class RegisterEndpoint(In):

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from shop.errors import Invalid
 from shop.http.parsing import fault
 from shop.ids import new_id
-from shop.regions.models import Division, EligibilityMember, Level, Pairing, PairingMember, Scheme, ancestors
+from shop.regions.models import Division, EligibilityMember, Level, ListRule, Pairing, PairingMember, Scheme, ancestors
 
 Row = Mapping[str, str]
 Value = TypeVar("Value")
@@ -32,6 +32,7 @@ LIST_832_SINCE = date(2012, 6, 14)
 """The day after which the 832 counties were poverty counties in law, for rows that carry only their exit year."""
 
 LISTS = ("poverty_832", "key_160")
+USES = ("admits", "counts")
 ROUNDS = ("1996", "2016", "2021")
 LOADER = 7_207_002  # the advisory lock that lets one loader work at a time
 DEPTH = {Level.PROVINCE: 0, Level.PREFECTURE: 1, Level.COUNTY: 2}
@@ -388,3 +389,37 @@ def load_eligibility(session: Session, rows: Sequence[Row]) -> Loaded:
     one_at_a_time(reader, "valid_from", ((key[:3], row["valid"], places.get(key)) for key, row in merged.items()))
     reader.done()
     return write(session, EligibilityMember, stored, wanted)
+
+
+def load_list_rules(session: Session, rows: Sequence[Row]) -> Loaded:
+    """Load what lists are for by use, indicator, list and first valid day; a rule that is there ends by its row.
+
+    Columns: use (admits, counts), indicator (of counts), list, valid_from, valid_to.
+    """
+    begin(session)
+    reader = Reader("list-rules")
+    stored: dict[tuple[str, str, str, date], dict[str, Any]] = {}
+    for found in session.execute(select(ListRule.__table__)).mappings():
+        stored[found["use"], found["indicator"], found["list"], found["valid"].lower] = dict(found)
+    wanted: dict[tuple[str, str, str, date], dict[str, Any]] = {}
+    places: dict[tuple[str, str, str, date], int] = {}
+    for place, row in enumerate(rows):
+        use, listed = reader.word(place, row, "use", USES), reader.word(place, row, "list", LISTS)
+        indicator, valid = (row.get("indicator") or "").strip(), reader.valid(place, row)
+        if (use == "counts") != bool(indicator):
+            reader.wrong(place, "indicator", "bad_value", "is named where a list counts, and only there")
+        key = use, indicator, listed, valid.lower or SINCE
+        if key in wanted:
+            reader.wrong(place, "valid_from", "repeated", f"this rule is on row {places[key] + 1} already")
+        places[key] = place
+        wanted[key] = {
+            "id": stored[key]["id"] if key in stored else new_id(),
+            "use": use,
+            "indicator": indicator,
+            "list": listed,
+            "valid": valid,
+        }
+    merged = {**stored, **wanted}
+    one_at_a_time(reader, "valid_from", ((key[:3], row["valid"], places.get(key)) for key, row in merged.items()))
+    reader.done()
+    return write(session, ListRule, stored, wanted)

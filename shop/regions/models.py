@@ -111,6 +111,34 @@ class PairingMember(Model):
     valid: Mapped[Range[date]] = mapped_column(DATERANGE)
 
 
+class ListRule(Model):
+    """What a list is for, from a day to a day: it admits sellers of its counties, or goods of them count for something.
+
+    Two uses, two rules: when a list counts no more, who was admitted by it goes on trading.
+    """
+
+    __tablename__ = "list_rule"
+    __table_args__ = (
+        CheckConstraint("list IN ('poverty_832', 'key_160')", name="list"),
+        CheckConstraint("use IN ('admits', 'counts')", name="use"),
+        CheckConstraint("(use = 'counts') = (indicator <> '')", name="indicator"),
+        ExcludeConstraint(
+            ("use", "="),
+            ("indicator", "="),
+            ("list", "="),
+            ("valid", "&&"),
+            name="ex_list_rule_one_at_a_time",
+            using="gist",
+        ),
+    )
+
+    id: Mapped[UUID] = id_column()
+    use: Mapped[str]
+    indicator: Mapped[str] = mapped_column(default="", server_default="")
+    list: Mapped[str]
+    valid: Mapped[Range[date]] = mapped_column(DATERANGE)
+
+
 class EligibilityMember(Model):
     """A county on a list (832 former poverty counties, 160 key counties), from a day to a day."""
 

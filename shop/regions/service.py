@@ -6,11 +6,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from shop.regions.models import (
     Bucket,
+    Division,
     EligibilityMember,
     Level,
     Scheme,
@@ -102,4 +103,50 @@ def lists_of(session: Session, county_code: str, on: date) -> list[str]:
                 EligibilityMember.county_code == county_code, EligibilityMember.valid.contains(on)
             )
         )
+    )
+
+
+RULES = text(
+    """
+    SELECT 1 FROM list_rule r
+    JOIN eligibility_member m ON m.list = r.list AND m.valid @> CAST(:on AS date)
+    WHERE r.use = :use AND r.indicator = :indicator AND r.valid @> CAST(:on AS date) AND m.county_code = :county
+    LIMIT 1
+    """
+)
+
+
+def admits(session: Session, county_code: str, on: date) -> bool:
+    """Whether a list that admits sellers on that day has the county on it.
+
+    By the rules that a shop starts with, the 832 former poverty counties admit from 2020, when the national platform
+    began, and the 160 key counties from their announcement; neither has an end.
+    """
+    return (
+        session.execute(RULES, {"use": "admits", "indicator": "", "county": county_code, "on": on}).first() is not None
+    )
+
+
+def counts(session: Session, county_code: str, on: date, indicator: str) -> bool:
+    """Whether goods of the county count for an indicator on that day, whoever may sell them.
+
+    The reserved share of budget units (`reserved_share`) counts the 832 from 2021; whether it does so after 2025 is not
+    decided, so the rule has no end until one is loaded (`shop import list-rules FILE`).
+    """
+    asked = {"use": "counts", "indicator": indicator, "county": county_code, "on": on}
+    return session.execute(RULES, asked).first() is not None
+
+
+def is_county(session: Session, code: str, on: date) -> bool:
+    """Whether a code names a county on a day."""
+    return (
+        session.execute(
+            select(Division.code).where(
+                Division.code == code,
+                Division.level == Level.COUNTY,
+                Division.valid_from <= on,
+                or_(Division.valid_to.is_(None), Division.valid_to > on),
+            )
+        ).first()
+        is not None
     )

@@ -142,7 +142,9 @@ def read_buyer_procurement(session: Session, actor: Actor, query: AskedAsOf) -> 
     return told(answer(session, actor, query))
 
 
-@own_routes.get("/cooperative/reports/procurement", allow=audience(Audience.COOPERATIVE), answers={200: ReportOut})
+@own_routes.get(
+    "/cooperative/reports/procurement", allow=audience(Audience.COOPERATIVE, helpers=False), answers={200: ReportOut}
+)
 def read_cooperative_procurement(session: Session, actor: Actor, query: AskedAsOf) -> Answer:
     """The procurement report over what the cooperative sold."""
     return told(answer(session, actor, query))

@@ -1,4 +1,4 @@
-"""A folder for what is sent, and a database where commits are real."""
+"""Folders for what is sent and stored, and a database where commits are real."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import settings
+from tests.accounts.county import County
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def mailbox(committed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     settings.cache_clear()
     yield tmp_path
     settings.cache_clear()
+
+
+@pytest.fixture
+def county(committed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> County:
+    monkeypatch.setenv("SHOP_FILES", str(tmp_path / "files"))
+    settings.cache_clear()
+    return County()

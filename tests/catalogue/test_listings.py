@@ -325,12 +325,12 @@ def test_a_listing_makes_only_the_moves_of_the_table(session: Any, start: Listin
     cooperative = a.an_organisation(session, Kind.COOPERATIVE)
     listing = a.a_listing(session, a.a_product(session, cooperative), status=start)
     if to in NEXT[start]:
-        move(session, listing.id, to=to)
+        move(session, [listing.id], to=to)
         session.refresh(listing)
         assert (listing.status, listing.revision) == (to, 2)
     else:
         with pytest.raises(WrongListingStatus):
-            move(session, listing.id, to=to)
+            move(session, [listing.id], to=to)
 
 
 def test_own_listings_come_in_pages(market: Market) -> None:

@@ -86,8 +86,9 @@ def test_a_line_that_cannot_be_ordered_is_named(world: World, listing: dict[str,
 def test_a_listing_of_a_suspended_cooperative_is_not_on_sale(world: World, session: Session) -> None:
     listing = world.offer()
     session.execute(text("UPDATE organisation SET status = 'suspended' WHERE id = :id"), {"id": listing.cooperative_id})
-    with pytest.raises(NotOrderable):
+    with pytest.raises(NotOrderable) as refused:
         world.place({listing.id: 1})
+    assert [fault["code"] for fault in refused.value.errors] == ["not_selling"]
 
 
 def test_a_season_may_run_over_the_new_year() -> None:

@@ -367,6 +367,7 @@ def test_an_address_is_registered_once_and_only_so_many(buyer: Actor) -> None:
 def production(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in {
         "SHOP_ENV": "production",
+        "SHOP_SMTP_URL": "file:",
         "SHOP_SECRET_KEY": "s" * 40,
         "SHOP_STRIPE_SECRET_KEY": "sk_test_x",
         "SHOP_STRIPE_WEBHOOK_SECRET": "whsec_x",

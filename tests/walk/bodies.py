@@ -18,6 +18,16 @@ LISTING = {
     "season_to": 12,
 }  # fmt: skip
 
+CAPACITY = {
+    "product_name": "苹果", "category": "fruit", "heads": 10, "yield_grams": 1000, "households": 1,
+    "grams_per_year": 10_000, "evidence": "合同",
+}  # fmt: skip
+HELPS = {
+    "helper_id": "{helper_id}", "helper_organisation_id": "{helper_organisation_id}", "valid_from": "2024-10-15",
+    "valid_to": "2024-11-15", "file_id": "{file_id}",
+}  # fmt: skip
+DECISION = {"step": "agriculture", "decision": "approve", "reason": "x", "officer_name": "x", "office": "x"}
+
 BODIES: dict[str, Any] = {
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
@@ -80,6 +90,20 @@ BODIES: dict[str, Any] = {
     "PUT /v1/admin/quota-relaxations": {
         "unit_id": "{unit_id}", "year": 2024, "rate_bp": 500, "document": "x",
     },
+    "POST /v1/admin/applications/<application_id>/review": DECISION,
+    "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
+    "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
+    "POST /v1/admin/sellers/<organisation_id>/reinstate": {"reason": "x"},
+    "POST /v1/admin/sellers/<organisation_id>/revoke": {"reason": "x"},
+    "POST /v1/admin/sellers/<organisation_id>/suspend": {"reason": "x"},
+    "POST /v1/auth/assist": {"mandate_id": "{assist_mandate_id}"},
+    "PATCH /v1/cooperative/application": {"linkage": "x"},
+    "PUT /v1/cooperative/application/capacities": {"items": [CAPACITY]},
+    "POST /v1/cooperative/agent-mandates": {
+        "principal_name": "x", "products": ["苹果"], "valid_from": "2024-10-15", "valid_to": "2024-12-15",
+        "file_id": "{file_id}",
+    },
+    "POST /v1/cooperative/assist-mandates": HELPS,
     "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
     "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
 }  # fmt: skip
@@ -110,6 +134,10 @@ INSTEAD = {
     "POST /v1/buyer/quota-filings/<filing_id>/file": {"filing_id": "draft_id"},
     "POST /v1/buyer/quota-filings/<filing_id>/amend": {"filing_id": "returned_id"},
     "POST /v1/admin/quota-filings/<filing_id>/review": {"filing_id": "top_filing_id"},
+    **{
+        f"POST /v1/admin/sellers/<organisation_id>/{deed}": {"organisation_id": "cooperative_id"}
+        for deed in ("suspend", "reinstate", "revoke")
+    },
 }
 """Operations that are asked with another id of the side than the one their path is named after."""
 

@@ -11,10 +11,11 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, BudgetUnit, Kind, Organisation
+from shop.accounts.models_admission import Application, ApplicationStatus, Purpose
 from shop.accounts.models_units import BuyingMandate, InvoiceProfile, Registration, UnitLink
 from shop.accounts.schemas_quotas import NewFiling
-from shop.accounts.service import filing, logging_in
-from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
+from shop.accounts.service import filing, granting, logging_in
+from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
 from shop.app import create_app
 from shop.clock import move_to
 from shop.db import unit_of_work
@@ -23,8 +24,9 @@ from shop.notices.models import Notice
 from shop.stock.models import Lot, Supply
 from tests import builders as a
 from tests.orders import journey
-from tests.walk.bodies import CATERER
+from tests.walk.bodies import BODIES, CAPACITY, CATERER
 
+PAPER = b"%PDF-1.7 a paper of the walk"
 ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 
 
@@ -38,7 +40,10 @@ class Person:
 
 @dataclass
 class Side:
-    """A buyer and a cooperative that trade with each other. `ids` are theirs by the name that a path gives them."""
+    """A buyer and a cooperative that trade with each other, with an agent and a helper of the county beside them.
+
+    `ids` are theirs by the name that a path gives them.
+    """
 
     canary: str
     people: dict[str, Person] = field(default_factory=dict)
@@ -76,7 +81,9 @@ class Sides:
                 world = a.World(session, roads=False)
             self.trade(session, world, side)
             self.institution(session, world, side)
+            self.admission(session, side)
         self.ask_for_more(side)
+        self.ask_for_mandates(side)
         return side
 
     def trade(self, session: Session, world: Any, side: Side) -> None:
@@ -186,6 +193,34 @@ class Sides:
             "top_filing_id": f"qfil_{of_top.id.hex}",
         }
 
+    def admission(self, session: Session, side: Side) -> None:
+        """The cooperative's right and its draft, an application that waits for review, an agent and a county office."""
+        seller = UUID(hex=side.ids["cooperative_id"][4:])
+        granting.give(session, organisation_id=seller, begins=a.NOW.date(), ends=granting.NO_END, by=SYSTEM, now=a.NOW)
+        applicant = a.an_organisation(
+            session, Kind.COOPERATIVE, name=f"{side.canary}申请社", status="applying", selling_until=None
+        )
+        waits = Application(
+            organisation_id=applicant.id, purpose=Purpose.ADMISSION, status=ApplicationStatus.SUBMITTED, round=1,
+            linkage=side.canary, steps=["agriculture"], step="agriculture", created_at=a.NOW, submitted_at=a.NOW,
+        )  # fmt: skip
+        session.add_all(
+            [waits, Application(organisation_id=seller, purpose="renewal", linkage=side.canary, created_at=a.NOW)]
+        )
+        session.flush()
+        office = a.an_organisation(session, Kind.COUNTY_REVIEWER, uscc=None, name=f"{side.canary}县局")
+        for name, organisation, held in (
+            ("agent", a.an_organisation(session, Kind.AGENT), COOPERATIVE_ROLES),
+            ("helper at home", office, {Role.HELPER}),
+        ):
+            actor = a.a_member(session, organisation, roles=held)
+            side.people[name] = Person(actor, logging_in.issue_token(session, user_id=actor.user_id)[0])
+        side.ids |= {
+            "application_id": f"app_{waits.id.hex}",
+            "helper_id": f"usr_{actor.user_id.hex}",
+            "helper_organisation_id": f"org_{office.id.hex}",
+        }
+
     def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
         """One person for each role of the organisation, and one who holds all that go together."""
         audience = AUDIENCE[Kind(organisation.kind)]
@@ -227,14 +262,42 @@ class Sides:
         assert uploaded.status_code == 201, uploaded.json
         ids["import_id"] = uploaded.json["id"]
 
+    def ask_for_mandates(self, side: Side) -> None:
+        """Capacities and a document of the draft, the agent's mandate, and a helper who enters for the cooperative."""
+        ids, seller = side.ids, side.person(Audience.COOPERATIVE)
+        agent, at_home = side.people["agent"], side.people["helper at home"]
+        capacities = {"items": [CAPACITY | {"evidence": side.canary}]}
+        assert self.call("PUT", "/v1/cooperative/application/capacities", seller, capacities).status_code == 200
+        path = "/v1/cooperative/application/documents?kind=licence&name=x.pdf"
+        ids["document_id"] = self.call("POST", path, seller, PAPER).json["documents"][0]["id"]
+        ids["file_id"] = self.paper(seller)
+        body = BODIES["POST /v1/cooperative/agent-mandates"] | {"file_id": self.paper(agent)}
+        body |= {"principal_name": None, "principal_id": ids["cooperative_id"], "products": [side.canary]}
+        ids["agent_mandate_id"] = self.call("POST", "/v1/cooperative/agent-mandates", agent, body).json["id"]
+        body = BODIES["POST /v1/cooperative/assist-mandates"] | {"file_id": self.paper(seller)}
+        body |= {name: ids[name] for name in ("helper_id", "helper_organisation_id")}
+        ids["assist_mandate_id"] = self.call("POST", "/v1/cooperative/assist-mandates", seller, body).json["id"]
+        lent = self.call("POST", "/v1/auth/assist", at_home, {"mandate_id": ids["assist_mandate_id"]})
+        home = at_home.actor
+        helper = Actor(
+            home.user_id, home.membership_id, seller.actor.organisation_id, Audience.COOPERATIVE, HELPER_ROLES,
+            mandate_id=UUID(hex=ids["assist_mandate_id"][4:]), home_id=home.organisation_id,
+        )  # fmt: skip
+        side.people["helper"] = Person(helper, lent.json["token"])
+
+    def paper(self, who: Person) -> str:
+        """The id of a file that somebody uploaded and nothing names yet."""
+        return str(self.call("POST", "/v1/me/files?name=x.pdf", who, PAPER).json["id"])
+
     def call(self, method: str, path: str, who: Person | None, body: Any = None, query: Any = None) -> Any:
-        """The answer to a request; every request that writes has a key of its own."""
+        """The answer to a request; every request that writes has a key of its own. Bytes are sent as they are."""
         headers = {"Accept-Language": "en"}
         if who is not None:
             headers["Authorization"] = f"Bearer {who.token}"
         if method != "GET":
             headers |= {"Idempotency-Key": f"walk-{next(self.keys)}", "If-Match": '"1"'}
-        return self.client.open(path, method=method, headers=headers, json=body, query_string=query)
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body}
+        return self.client.open(path, method=method, headers=headers, query_string=query, **sent)
 
 
 def checksum(session: Session) -> dict[str, str]:

@@ -22,7 +22,7 @@ PUBLIC = {  # tables that name an organisation and are for everybody to read
 }
 NAMING = {
     "organisation_id", "buyer_id", "cooperative_id", "seen_by", "supplier_order_id", "membership_id", "unit_id",
-    "filing_id",
+    "filing_id", "agent_id", "principal_id", "application_id",
 }  # fmt: skip
 
 
@@ -84,6 +84,9 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                     ("registration", "organisation_id"), ("invoice_profile", "organisation_id"),
                     ("bulk_import", "organisation_id"), ("unit_link", "organisation_id"),
                     ("unit_link", "offered_by_id"), ("quota_filing", "unit_id"), ("buying_mandate", "unit_id"),
+                    ("admission_application", "organisation_id"), ("declared_capacity", "organisation_id"),
+                    ("selling_right", "organisation_id"), ("selling_history", "organisation_id"),
+                    ("agent_mandate", "principal_id"), ("assist_mandate", "cooperative_id"),
                 ):  # fmt: skip
                     seen = set(session.scalars(text(f"SELECT {column} FROM {table}")))
                     assert not seen & others, table

@@ -17,7 +17,7 @@ from config.settings import settings
 from shop.accounts import contacts, secrets
 from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User
 from shop.accounts.service import guessing, two_step
-from shop.actor import Actor, Audience, Role
+from shop.actor import HELPER_ROLES, Actor, Audience, Role
 from shop.db import seeing_all
 from shop.errors import NotFound, Refusal, Unauthenticated
 from shop.ids import new_id
@@ -205,17 +205,26 @@ def authenticate(session: Session, token: str) -> tuple[Actor, datetime] | None:
     """The actor behind a token and the business time, in one statement; None for a token that does not hold.
 
     From then on the transaction sees the rows of the actor's organisation (admins: of everybody). Roles are read afresh
-    each time: a role taken away is gone at the next request. In production an admin whose log-in has no second step may
-    do nothing but set one up.
+    each time: a role taken away is gone at the next request. So is a helper's mandate, which holds on its days, until
+    it is revoked, and for a cooperative that sells or applies. In production an admin whose log-in has no second step
+    may do nothing but set one up.
     """
     row = session.execute(FIND_ACTOR, {"token_hash": token_hash(token), "every": USE_NOTED_EVERY}).first()
     if row is None:
         return None
-    user_id, membership_id, organisation_id, kind, roles, limit, regions, scopes, token_id, now, two = row
-    audience = AUDIENCE[Kind(kind)]
+    audience = AUDIENCE[Kind(row.kind)]
     actor = Actor(
-        user_id, membership_id, organisation_id, audience, frozenset(Role(r) for r in roles), limit, tuple(regions),
-        None if scopes is None else frozenset(scopes), token_id=token_id,
-        needs_two_step=settings().production and audience is Audience.ADMIN and not two,
-    )  # fmt: skip
-    return actor, now
+        user_id=row.user_id,
+        membership_id=row.membership_id,
+        organisation_id=row.organisation_id,
+        audience=audience,
+        roles=HELPER_ROLES if row.mandate_id else frozenset(Role(role) for role in row.roles),
+        order_limit_fen=row.order_limit_fen,
+        regions=tuple(row.regions),
+        scopes=None if row.scopes is None else frozenset(row.scopes),
+        mandate_id=row.mandate_id,
+        home_id=row.home_id,
+        token_id=row.token_id,
+        needs_two_step=settings().production and audience is Audience.ADMIN and not row.has_two_step,
+    )
+    return actor, row.now

@@ -1,6 +1,6 @@
 """Register organisations, people and what a buyer needs to order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -9,10 +9,15 @@ from sqlalchemy.orm import Session
 
 from shop.accounts import contacts
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
+from shop.accounts.schemas_people import FirstMember
+from shop.accounts.service import granting, passwords
+from shop.accounts.service.granting import NO_END
+from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.passwords import hash_of
 from shop.accounts.uscc import is_valid
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.audit import service as audit_service
+from shop.clock import business_day
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
@@ -37,8 +42,12 @@ def register(
     parent_id: UUID | None,
     by: Actor,
     now: datetime,
+    applying: bool = False,
 ) -> Organisation:
-    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has)."""
+    """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has).
+
+    A seller that the system registers may sell at once and without an end; one that is `applying` waits for admission.
+    """
     if uscc is not None:
         if not is_valid(uscc):
             raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
@@ -53,12 +62,62 @@ def register(
         uscc=uscc,
         parent_id=parent_id,
         division_code=division_code,
+        status="applying" if applying else "active",
         created_at=now,
     )
-    session.add(organisation)
-    session.flush()
+    with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
+        session.add(organisation)
+    if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
+        granting.give(session, organisation_id=organisation.id, begins=business_day(now), ends=NO_END, by=by, now=now)
     audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
     return organisation
+
+
+def contact_of(member: FirstMember) -> str:
+    """The phone or e-mail in its one spelling; Invalid when it is neither."""
+    found = contacts.contact_of(member.contact)
+    if found is None:
+        raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
+    return found
+
+
+def hash_for(member: FirstMember) -> str:
+    """The hash of a first member's password, or Invalid; for outside of transactions, which it would hold up."""
+    passwords.check(member.password, contact_of(member), pointer="/member/password")
+    return passwords.hash_of(member.password)
+
+
+def first_member(
+    session: Session,
+    *,
+    organisation: Organisation,
+    wanted: FirstMember,
+    password_hash: str,
+    roles: Collection[Role],
+    order_limit_fen: int | None = None,
+) -> User:
+    """Who registers an organisation, as a member with these roles; Invalid when somebody has the contact."""
+    contact = contact_of(wanted)
+    phone = contacts.is_phone(contact)
+    user = User(
+        phone=contact if phone else None,
+        email=None if phone else contact,
+        name=wanted.name,
+        password_hash=password_hash,
+    )
+    with unless_taken(session, detail="Somebody has this phone or e-mail.", pointer="/member/contact"):
+        session.add(user)
+    session.add(
+        Membership(
+            user_id=user.id,
+            organisation_id=organisation.id,
+            roles=sorted(roles),
+            regions=[],
+            order_limit_fen=order_limit_fen,
+        )
+    )
+    session.flush()
+    return user
 
 
 def register_user(
@@ -91,8 +150,8 @@ def register_user(
     if not email and not phone:
         raise Invalid("Give a phone or an e-mail.", pointer="/email")
     user = User(email=email, phone=phone, name=name, password_hash=password_hash or hash_of(password or ""))
-    session.add(user)
-    session.flush()
+    with unless_taken(session, detail="This phone or e-mail is taken.", pointer="/email" if email else "/phone"):
+        session.add(user)
     session.add(
         Membership(
             user_id=user.id,

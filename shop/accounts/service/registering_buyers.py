@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import Select, any_, literal, select, update
 from sqlalchemy.orm import Session
 
-from shop.accounts import contacts
 from shop.accounts import queries_units as queries
-from shop.accounts.models import BudgetUnit, Kind, Membership, Organisation, User
+from shop.accounts.models import BudgetUnit, Kind, Membership, Organisation
 from shop.accounts.models_units import REGISTRATION_NEXT, InvoiceProfile, Registration, RegistrationStatus
-from shop.accounts.schemas_registrations import ChangeRegistration, FirstMember, Register
+from shop.accounts.schemas_registrations import ChangeRegistration, Register
 from shop.accounts.service.keeping_addresses import checked
 from shop.accounts.service.managing_units import UnitHasSubordinates, unless_taken
+from shop.accounts.service.registering import first_member
 from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
 from shop.audit import service as audit
@@ -57,20 +57,16 @@ def register(
     )
     with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
         session.add(organisation)
-    contact = contact_of(wanted.member)
-    user = User(
-        phone=contact if contacts.is_phone(contact) else None,
-        email=None if contacts.is_phone(contact) else contact,
-        name=wanted.member.name,
+    first_member(
+        session,
+        organisation=organisation,
+        wanted=wanted.member,
         password_hash=password_hash,
-    )
-    with unless_taken(session, detail="Somebody has this phone or e-mail.", pointer="/member/contact"):
-        session.add(user)
-    membership = Membership(
-        user_id=user.id, organisation_id=organisation.id, roles=sorted(BUYER_ROLES), regions=[], order_limit_fen=0
+        roles=BUYER_ROLES,
+        order_limit_fen=0,
     )
     made = Registration(organisation_id=organisation.id, submitted_at=now)
-    session.add_all([membership, made])
+    session.add(made)
     if unit := wanted.budget_unit:
         queries.require_funding(
             session, unit.funding_code, unit.finance_level, today, pointer="/budget_unit/funding_code"
@@ -90,14 +86,6 @@ def register(
         organisation_id=organisation.id,
     )
     return made, organisation
-
-
-def contact_of(member: FirstMember) -> str:
-    """The phone or e-mail in its one spelling; Invalid when it is neither."""
-    found = contacts.contact_of(member.contact)
-    if found is None:
-        raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
-    return found
 
 
 def belonging(session: Session, wanted: Register) -> UUID | None:

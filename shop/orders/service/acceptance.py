@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
+from shop.accounts.service.numbering import next_number
 from shop.actor import Actor
 from shop.clock import business_day
 from shop.errors import Invalid
@@ -33,7 +34,6 @@ from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, Su
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas_fulfilment import CountIn, Inspect
 from shop.orders.service.moving import move
-from shop.orders.service.numbers import next_number
 from shop.orders.service.placing import finished
 
 NUMBERED_AS = "AN"

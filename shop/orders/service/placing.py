@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
+from shop.accounts.service.numbering import next_number
 from shop.actor import Actor
 from shop.catalogue.models import ListingStatus
 from shop.clock import BEIJING, business_day
@@ -27,7 +28,6 @@ from shop.ledger import service as ledger
 from shop.money import split
 from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
 from shop.orders.schemas import PlaceOrder
-from shop.orders.service.numbers import next_number
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 from shop.pricing.service import unit_price
@@ -115,12 +115,16 @@ class Placed:
         return self.goods_fen + self.freight_fen
 
 
+ORDERABLE = (ListingStatus.LISTED, ListingStatus.PAUSED)
+"""A pause follows the seller's right a moment later; here the right itself is asked."""
+
 LISTINGS = text(
     """
     SELECT l.id, l.status, l.revision, l.product_id, l.cooperative_id, l.pack_name, l.base_unit, l.pack_base_quantity,
            l.pack_grams, l.min_packs, l.step_packs, l.max_packs, l.tiers, l.season_from, l.season_to, l.category,
            l.storage, l.origin_code, p.name, p.name_en, p.spec, p.grade,
-           o.name AS cooperative_name, o.status AS cooperative_status
+           o.name AS cooperative_name, o.status AS cooperative_status,
+           o.selling_until
     FROM listing l JOIN product p ON p.id = l.product_id JOIN organisation o ON o.id = l.cooperative_id
     WHERE l.id = ANY(:ids)
     """
@@ -258,8 +262,11 @@ def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
         def no(name: str, code: str, detail: str, at: str = pointer, **facts: Any) -> None:
             faults.append(fault(f"{at}/{name}", code, detail) | facts)
 
-        if listing is None or listing.status != ListingStatus.LISTED or listing.cooperative_status != "active":
+        if listing is None or listing.status not in ORDERABLE:
             no("listing_id", "not_listed", "this listing is not on sale")
+            continue
+        if listing.cooperative_status != "active" or listing.selling_until is None or listing.selling_until <= today:
+            no("listing_id", "not_selling", "its seller has no right to sell today")
             continue
         if line.listing_id in seen:
             no("listing_id", "repeated", "this listing is on another line already")

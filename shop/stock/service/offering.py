@@ -13,6 +13,7 @@ from shop.catalogue.models import Listing
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound, Refusal
 from shop.ids import new_id
+from shop.ledger.service import PLATFORM_ID
 from shop.outbox import service as outbox
 from shop.stock import queries
 from shop.stock.models import Lot, Movement, Supply
@@ -44,7 +45,10 @@ def own_listing(session: Session, by: Actor, listing_id: UUID) -> tuple[UUID, in
 def offer(
     session: Session, *, by: Actor, listing_id: UUID, ready_from: date, ready_to: date, packs: int, now: datetime
 ) -> Supply:
-    """Promise so many packs of a listing, ready within a window of business days."""
+    """Promise so many packs of a listing, ready within a window of business days.
+
+    Beyond the declared yearly capacity it is still taken, and told to the platform by `capacity.exceeded`.
+    """
     _, pack = own_listing(session, by, listing_id)
     if ready_to <= ready_from:
         raise Invalid("The window ends before it begins.", pointer="/ready_to")
@@ -73,7 +77,35 @@ def offer(
     outbox.announce(
         session, "supply.offered", now=now, seen_by=[by.organisation_id], supply_id=supply.id, listing_id=listing_id
     )
+    flag_beyond_capacity(session, supply, now=now)
     return supply
+
+
+PROMISED = text(
+    """
+    SELECT c.id, c.grams_per_year, (
+        SELECT sum((s.promised - s.withdrawn) / l.pack_base_quantity * l.pack_grams)::bigint
+        FROM supply s JOIN listing l ON l.id = s.listing_id JOIN product o ON o.id = l.product_id
+        WHERE s.cooperative_id = p.cooperative_id AND o.name = p.name AND o.category = p.category
+            AND date_trunc('year', s.ready_from) = date_trunc('year', CAST(:ready_from AS date))
+    )
+    FROM listing l JOIN product p ON p.id = l.product_id
+    JOIN declared_capacity c ON c.organisation_id = p.cooperative_id AND c.current
+        AND c.product_name = p.name AND c.category = p.category
+    WHERE l.id = :listing
+    """
+)
+
+
+def flag_beyond_capacity(session: Session, supply: Supply, *, now: datetime) -> None:
+    """Announce `capacity.exceeded` when a year's promises of a product pass what its grower declared; nothing stops."""
+    row = session.execute(PROMISED, {"listing": supply.listing_id, "ready_from": supply.ready_from}).first()
+    if row is None or row[2] <= row[1]:
+        return
+    outbox.announce(
+        session, "capacity.exceeded", now=now, seen_by=[supply.cooperative_id, PLATFORM_ID], supply_id=supply.id,
+        organisation_id=supply.cooperative_id, declared_grams=row[1], promised_grams=row[2],
+    )  # fmt: skip
 
 
 def withdraw(session: Session, *, by: Actor, supply_id: UUID, packs: int, now: datetime) -> Supply:
