@@ -9,7 +9,6 @@ from shop.accounts import queries_people
 from shop.accounts.schemas_people import (
     ChangeMember,
     CodeInPersonOut,
-    EndMembership,
     InvitationOut,
     InvitationPage,
     Invite,
@@ -17,6 +16,7 @@ from shop.accounts.schemas_people import (
     MemberPage,
     PageQuery,
     ReachQuery,
+    ReasonIn,
     ResetInPerson,
     invitation_out,
     member_out,
@@ -62,6 +62,7 @@ def list_members(session: Session, actor: Actor, query: PageQuery) -> MemberPage
     allow=manager,
     answers={200: MemberOut},
     refusals=(NotFound, managing_members.LastManager, managing_members.OwnPowers),
+    key=NO_KEY,
 )
 def change_member(
     session: Session, actor: Actor, now: datetime, membership_id: MembershipId, body: ChangeMember
@@ -92,9 +93,7 @@ def change_member(
     answers={204: None},
     refusals=(NotFound, managing_members.LastManager),
 )
-def end_membership(
-    session: Session, actor: Actor, now: datetime, membership_id: MembershipId, body: EndMembership
-) -> None:
+def end_membership(session: Session, actor: Actor, now: datetime, membership_id: MembershipId, body: ReasonIn) -> None:
     """End a membership: its sessions and tokens hold no more from the next request on."""
     managing_members.end(session, membership_id=membership_id, reason=body.reason, by=actor, now=now)
 
@@ -127,7 +126,7 @@ def code_in_person(
     return CodeInPersonOut(code=resetting.code_of(made), expires_at=made.expires_at.isoformat())
 
 
-@managing.post("/invitations", allow=manager, answers={201: InvitationOut}, refusals=INVITE_REFUSALS)
+@managing.post("/invitations", allow=manager, answers={201: InvitationOut}, refusals=INVITE_REFUSALS, key=NO_KEY)
 def invite_member(session: Session, actor: Actor, now: datetime, body: Invite) -> InvitationOut:
     """Invite somebody by phone or e-mail to act for the caller's organisation; the link works once, for 7 days."""
     return invited(session, actor, now, body, actor.organisation_id)
@@ -159,6 +158,7 @@ def withdraw_invitation(session: Session, actor: Actor, now: datetime, invitatio
     allow=operator,
     answers={201: InvitationOut},
     refusals=INVITE_REFUSALS,
+    key=NO_KEY,
 )
 def invite_for_organisation(
     session: Session, actor: Actor, now: datetime, organisation_id: OrganisationId, body: Invite

@@ -191,7 +191,7 @@ class ChangeMember(In):
     regions: Regions | None = None
 
 
-class EndMembership(In):
+class ReasonIn(In):
     reason: Reason
 
 

@@ -60,6 +60,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/me/organisation/members/<membership_id>/reset": {"reason": "x"},
     "POST /v1/admin/members/<membership_id>/reset": {"reason": "x"},
     "POST /v1/admin/organisations/<organisation_id>/invitations": {"phone": "13800138000", "roles": ["requester"]},
+    "POST /v1/admin/people/<user_id>/erase": {"reason": "x"},
     "POST /v1/auth/switch": {"membership_id": "{own_membership_id}"},
     "POST /v1/admin/registrations/<registration_id>/approve": {},
     "POST /v1/admin/registrations/<registration_id>/return": {"reason": "x"},

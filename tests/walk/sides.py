@@ -254,6 +254,7 @@ class Sides:
         ids["own_membership_id"] = f"mem_{buyer.actor.membership_id.hex}"
         ids["membership_id"] = f"mem_{side.people[f'{Audience.BUYER} {Role.REQUESTER}'].actor.membership_id.hex}"
         ids["organisation_id"] = ids["buyer_id"]
+        ids["user_id"] = f"usr_{buyer.actor.user_id.hex}"
         run = self.call("POST", "/v1/reports/runs", side.person(Audience.ADMIN), {"group_by": "month"})
         ids["run_id"] = run.json["id"]
         sheet = f"收货点,区划代码,详细地址,收货人及电话\n{side.canary}食堂,{a.HUANGPU},某路,某人\n".encode()
