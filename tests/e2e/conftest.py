@@ -37,7 +37,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.broker = folder / "b.sock"
-        own_broker = os.environ.get("SHOP_BROKER_URL", "").startswith("amqp")
+        self.has_own_broker = not os.environ.get("SHOP_BROKER_URL", "").startswith("amqp")
         self.environment = {
             **os.environ,
             "SHOP_VAR": str(folder),
@@ -48,9 +48,8 @@ class Served:
             "SHOP_STRIPE_SECRET_KEY": "sk_test_e2e",
             "SHOP_STRIPE_WEBHOOK_SECRET": "whsec_e2e_0123456789",
         }
-        if not own_broker:
+        if self.has_own_broker:
             self.environment["SHOP_BROKER_URL"] = f"redis+socket://{self.broker}?virtual_host=0"
-        self.has_own_broker = not own_broker
 
     def argv(self, name: str) -> list[str]:
         from shop.cli.running import beat_argv, web_argv, worker_argv
