@@ -12,10 +12,15 @@ from celery import Celery
 from config.settings import settings
 
 TIME_LIMIT = 600
+PATIENCE = 1  # seconds that a publisher waits for the broker
 
 
-def application(name: str, *modules: str) -> Celery:
-    """A Celery application of this shop, with the tasks of these modules."""
+def application(name: str, *modules: str, only_publishes: bool = False) -> Celery:
+    """A Celery application of this shop, with the tasks of these modules.
+
+    One that only publishes gives a silent broker up after a second, because it has other things to do meanwhile: the
+    relay numbers events. A worker has nothing to do without its broker and waits for it.
+    """
     celery = Celery(name, broker=settings().broker_url, include=modules)
     is_redis = settings().broker_url.startswith("redis")
     transport: dict[str, Any] = {"confirm_publish": True}
@@ -29,6 +34,14 @@ def application(name: str, *modules: str) -> Celery:
             "socket_keepalive": not settings().broker_url.startswith("redis+socket"),
             "health_check_interval": 25,
         }
+    if only_publishes:
+        transport |= {"max_retries": 0}  # kombu's own, with pauses of seconds: what was not rung is rung again anyway
+        transport |= (
+            {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+            if is_redis
+            else {"read_timeout": PATIENCE, "write_timeout": PATIENCE}
+        )
+        celery.conf.broker_connection_timeout = PATIENCE
     celery.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,

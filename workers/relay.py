@@ -19,11 +19,12 @@ from shop.logs import set_up_logs
 from shop.outbox import service as outbox
 from shop.outbox import webhooks
 from shop.outbox.models import Event
-from workers.app import celery
+from workers.broker import PATIENCE, application
 from workers.subscriptions import subscriptions
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.1
+celery = application("relay", only_publishes=True)
 
 
 def number_and_fan_out(session: Session) -> tuple[int, int]:
@@ -35,14 +36,16 @@ def number_and_fan_out(session: Session) -> tuple[int, int]:
     return len(events), len(facts)
 
 
-def ring(due: list[tuple[UUID, str]]) -> bool:
-    """Publish one message a delivery; False when the broker did not take them all (they are rung again later)."""
+def ring(due: list[tuple[UUID, str]], sweeps: tuple[str, ...] = ()) -> bool:
+    """Publish one message a delivery and sweep; False when the broker did not take them all (they come again later)."""
+    messages = [("workers.deliver", (event_id.hex, consumer)) for event_id, consumer in due]
+    messages += [("workers.sweep", (name,)) for name in sweeps]
     try:
         with celery.producer_or_acquire() as producer:
-            for event_id, consumer in due:
-                celery.send_task("workers.deliver", (event_id.hex, consumer), producer=producer)
+            for task, arguments in messages:
+                celery.send_task(task, arguments, producer=producer, confirm_timeout=PATIENCE)
     except Exception as error:
-        log.warning("broker_away", error=str(error), waiting=len(due))
+        log.warning("broker_away", error=str(error), waiting=len(messages))
         return False
     return True
 
@@ -51,10 +54,8 @@ def turn() -> int:
     """One round; gives how much there was to do."""
     events, facts = in_unit_of_work(number_and_fan_out)
     due = in_unit_of_work(lambda session: list(outbox.due(session)))
-    if due:
-        ring(due)
-    if facts:
-        celery.send_task("workers.sweep", ("roll_up",), ignore_result=True)
+    if due or facts:
+        ring(due, ("roll_up",) if facts else ())
     return events + facts + len(due)
 
 
