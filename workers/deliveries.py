@@ -1,6 +1,7 @@
 """The one task behind every event: claim the delivery, call the use case, mark it done, in one commit."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from workers.app import celery
 from workers.subscriptions import consumer_of
 
 log = structlog.get_logger()
+UNKNOWN_FOR = timedelta(days=1)
+"""How old an event is when a consumer that no worker knows is given up: longer than any rolling deploy takes."""
 
 
 @celery.task(name="workers.deliver")  # type: ignore[untyped-decorator]
@@ -26,9 +29,9 @@ def run(event_id: UUID, consumer: str) -> bool:
     """The task without Celery; True when this call did the work."""
     try:
         use_case = consumer_of(consumer)
-    except KeyError:  # renamed or dropped since the event was fanned out
-        log.error("consumer_unknown", consumer=consumer)
-        in_unit_of_work(lambda session: outbox.park(session, event_id, consumer, "no such consumer any more"))
+    except KeyError:  # this worker is older than the relay that fanned out, or the consumer was renamed or dropped
+        log.warning("consumer_unknown", consumer=consumer)
+        in_unit_of_work(lambda session: outbox.leave(session, event_id, consumer, for_at_most=UNKNOWN_FOR))
         return False
 
     def work(session: Session, taken: outbox.Claim) -> None:

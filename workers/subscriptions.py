@@ -3,7 +3,7 @@
 The webhook endpoints of organisations hear what they chose; that table is in the database (`shop.outbox.webhooks`).
 
 A consumer's name is its module and function (`orders.confirm_on_terms`); deliveries carry that name, so renaming one
-leaves its open deliveries to be parked and looked at.
+leaves its open deliveries to be parked and looked at, a day later (until then a newer worker may know it).
 """
 
 from collections.abc import Callable, Mapping, Sequence

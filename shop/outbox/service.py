@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Interval, and_, cast, func, literal, or_, select, text, update
+from sqlalchemy import Interval, and_, case, cast, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -215,6 +215,29 @@ def finish(session: Session, taken: Claim) -> None:
         update(Delivery)
         .where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token)
         .values(status=DeliveryStatus.DONE, done_at=func.clock_timestamp(), error=None)
+    )
+
+
+def leave(session: Session, event_id: UUID, consumer: str, *, for_at_most: timedelta) -> None:
+    """Leave a delivery to a worker that knows its consumer: it rings again, and no attempt is counted.
+
+    Parked when its event is older than `for_at_most`. What somebody else has claimed is left alone.
+    """
+    recorded_at = select(Event.recorded_at).where(Event.id == event_id).scalar_subquery()
+    too_old = recorded_at < func.clock_timestamp() - cast(literal(for_at_most), Interval)
+    session.execute(
+        update(Delivery)
+        .where(
+            Delivery.event_id == event_id,
+            Delivery.consumer == consumer,
+            Delivery.status.in_((DeliveryStatus.WAITING, DeliveryStatus.SENT)),
+        )
+        .values(
+            status=case((too_old, DeliveryStatus.PARKED), else_=DeliveryStatus.WAITING),
+            due_at=func.clock_timestamp() + cast(literal(RING_AGAIN), Interval),
+            error="no worker knows this consumer",
+        )
+        .execution_options(synchronize_session=False)
     )
 
 
