@@ -38,7 +38,9 @@ def number_and_fan_out(session: Session) -> tuple[int, int]:
 
 def ring(due: list[tuple[UUID, str]], sweeps: tuple[str, ...] = ()) -> bool:
     """Publish one message a delivery and sweep; False when the broker did not take them all (they come again later)."""
-    messages = [("workers.deliver", (event_id.hex, consumer)) for event_id, consumer in due]
+    messages: list[tuple[str, tuple[str, ...]]] = [
+        ("workers.deliver", (event_id.hex, consumer)) for event_id, consumer in due
+    ]
     messages += [("workers.sweep", (name,)) for name in sweeps]
     try:
         with celery.producer_or_acquire() as producer:

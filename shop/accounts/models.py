@@ -148,6 +148,7 @@ class User(Model):
     __table_args__ = (
         CheckConstraint("status IN ('invited', 'active', 'closed')", name="status"),
         CheckConstraint("email IS NOT NULL OR phone IS NOT NULL OR status = 'closed'", name="reachable"),
+        Index("ix_person_invited", "id", postgresql_where=text("status = 'invited'")),
     )
 
     id: Mapped[UUID] = id_column()
@@ -193,6 +194,7 @@ class ApiToken(Model):
     __table_args__ = (
         CheckConstraint("kind IN ('session', 'machine')", name="kind"),
         CheckConstraint("(kind = 'machine') = (scopes IS NOT NULL)", name="scopes"),
+        Index("ix_api_token_revoked_at", "revoked_at", postgresql_where=text("revoked_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = id_column()
@@ -202,7 +204,7 @@ class ApiToken(Model):
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     membership_id: Mapped[UUID] = mapped_column(ForeignKey("membership.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     assist_mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AssistMandate.id))
@@ -212,7 +214,10 @@ class LoginFailure(Model):
     """A wrong guess at an account, counted over all addresses."""
 
     __tablename__ = "login_failure"
-    __table_args__ = (Index("ix_login_failure_account", "account_hash", "at"),)
+    __table_args__ = (
+        Index("ix_login_failure_account", "account_hash", "at"),
+        Index("ix_login_failure_at", "at"),
+    )
 
     id: Mapped[UUID] = id_column()
     account_hash: Mapped[bytes] = mapped_column(LargeBinary)

@@ -58,7 +58,7 @@ class Invitation(Model):
     regions: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     order_limit_fen: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     accepted_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
 
@@ -82,7 +82,7 @@ class Confirmation(Model):
     channel: Mapped[str]
     drops_two_step: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)
     used_at: Mapped[datetime | None]
 
@@ -103,6 +103,7 @@ class RecoveryCode(Model):
     """A code for the day the authenticator is lost, used once; only a keyed hash of it is kept."""
 
     __tablename__ = "recovery_code"
+    __table_args__ = (Index("ix_recovery_code_used_at", "used_at", postgresql_where=text("used_at IS NOT NULL")),)
 
     id: Mapped[UUID] = id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), index=True)

@@ -30,6 +30,7 @@ class Job(Model):
         CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
         CheckConstraint("file_id IS NULL OR status = 'done'", name="result_of_done"),
+        Index("ix_job_ended_at", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
         Index("ix_job_file_id", "file_id", postgresql_where=text("file_id IS NOT NULL")),
     )
 

@@ -29,5 +29,5 @@ class Notice(Model):
     text: Mapped[str]
     text_en: Mapped[str]
     at: Mapped[datetime]
-    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
     read_at: Mapped[datetime | None]

@@ -44,13 +44,22 @@ OPEN = (DeliveryStatus.WAITING, DeliveryStatus.SENT, DeliveryStatus.CLAIMED)
 
 
 class Delivery(Model):
-    """One event for one consumer. `due_at` (machine time): when the bell rings again; a claim sets it to its lease."""
+    """One event for one consumer. `due_at` (machine time): when the bell rings again; a claim sets it to its lease.
+
+    `done_for`: of a consumer with several recipients, the ids of those who have theirs (never an address).
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
         CheckConstraint("status IN ('waiting', 'sent', 'claimed', 'done', 'parked')", name="status"),
         Index("ix_delivery_due", "due_at", postgresql_where=text("status IN ('waiting', 'sent', 'claimed')")),
         Index("ix_delivery_parked", "event_id", postgresql_where=text("status = 'parked'")),
+        Index("ix_delivery_done", "done_at", postgresql_where=text("status = 'done'")),
+        Index(
+            "ix_delivery_parked_webhook",
+            "due_at",
+            postgresql_where=text("status = 'parked' AND consumer LIKE 'webhook:%'"),
+        ),
         Index("ix_delivery_webhook", "consumer", "event_id", postgresql_where=text("consumer LIKE 'webhook:%'")),
     )
 
@@ -62,6 +71,7 @@ class Delivery(Model):
     token: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
     done_at: Mapped[datetime | None]
+    done_for: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid(as_uuid=True)), default=list, server_default=text("'{}'"))
 
 
 class EndpointStatus(StrEnum):

@@ -1,0 +1,104 @@
+"""What runs by the clock."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from config.settings import settings
+from shop.db import in_unit_of_work, unit_of_work
+from shop.errors import Refusal
+from tests.builders import an_organisation
+from workers import schedule, sweeps
+from workers.sweeps import RETENTION, forget_old
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+FAILURES = """
+    INSERT INTO login_failure (id, account_hash, at)
+    SELECT gen_random_uuid(), '\\x00', now() - interval '2 days' FROM generate_series(1, 7)
+"""
+NOTICES = """
+    INSERT INTO notice (id, organisation_id, source_id, kind, subject, text, text_en, at, recorded_at)
+    SELECT gen_random_uuid(), :of, gen_random_uuid(), 'k', 's', 't', 't', now(), now() - age
+    FROM (VALUES (interval '3 years'), (interval '1 year')) ages(age)
+"""
+
+
+def count(table: str) -> int:
+    with unit_of_work() as session:
+        return int(session.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+def test_what_is_past_its_period_is_dropped_in_batches_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    forget_batch = sweeps.forget_batch
+
+    def counted(session: Session, *, table: str, old: str) -> int:
+        dropped = forget_batch(session, table=table, old=old)
+        if table == "login_failure":
+            batches.append(dropped)
+        return dropped
+
+    monkeypatch.setattr(sweeps, "BATCH", 3)
+    monkeypatch.setattr(sweeps, "forget_batch", counted)
+    with unit_of_work() as session:
+        session.execute(text(FAILURES))
+        session.execute(text(NOTICES), {"of": an_organisation(session).id})
+    forget_old()
+    assert (batches, count("login_failure"), count("notice")) == ([3, 3, 1], 0, 1)
+
+
+def test_a_table_that_fails_does_not_keep_the_others_from_being_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "RETENTION", (("no_such_table", "true"), *RETENTION))
+    with unit_of_work() as session:
+        session.execute(text(FAILURES))
+    forget_old()
+    assert count("login_failure") == 0
+
+
+@pytest.mark.parametrize(("table", "old"), RETENTION)
+def test_an_index_finds_what_is_past_its_period(table: str, old: str) -> None:
+    with psycopg.connect(settings().database_owner_url.replace("+psycopg", "")) as connection:
+        connection.execute("SET enable_seqscan = off")
+        lines = connection.execute(f"EXPLAIN SELECT ctid FROM {table} WHERE {old}").fetchall()
+    plan = "\n".join(line for (line,) in lines)
+    assert f"Seq Scan on {table}" not in plan
+    assert "Index Cond" in plan or "ix_person_invited" in plan
+
+
+@pytest.mark.parametrize("error", [None, Refusal("no"), ValueError("no")])
+def test_a_sweep_goes_on_until_nothing_is_due_and_its_failure_ends_only_itself(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    left = [2, 1, 0, 5]
+
+    def batch(session: Session) -> int:
+        if error:
+            raise error
+        return left.pop(0)
+
+    monkeypatch.setitem(schedule.SWEEPS, "roll_up", batch)
+    schedule.run("roll_up")
+    assert left == ([2, 1, 0, 5] if error else [5])
+
+
+def test_each_batch_of_a_sweep_is_kept_when_a_later_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def batch(session: Session) -> int:
+        offset = session.scalar(text("UPDATE business_clock SET offset_us = offset_us + 1 RETURNING offset_us"))
+        if offset == 3:
+            raise ValueError("no")
+        return 1
+
+    monkeypatch.setitem(schedule.SWEEPS, "roll_up", batch)
+    schedule.run("roll_up")
+    assert in_unit_of_work(lambda session: session.scalar(text("SELECT offset_us FROM business_clock"))) == 2
+
+
+@pytest.mark.parametrize("name", sorted(set(schedule.SWEEPS) - {"ask_stripe"}))
+def test_a_sweep_finds_nothing_to_do_in_an_empty_shop(name: str) -> None:
+    found: Callable[..., Any] = schedule.SWEEPS[name]
+    assert not (found() if getattr(found, "calls_out", False) else in_unit_of_work(found))
