@@ -2,7 +2,7 @@
 
 import smtplib
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -33,6 +33,17 @@ SUBJECTS = {
 """What an event is about, for everybody who is told: the first of these that its payload names."""
 
 
+class NotSent(Exception):
+    """Some were put off; says how many, and never whom."""
+
+
+class Recipient(NamedTuple):
+    membership_id: UUID
+    user_id: UUID
+    organisation_id: UUID
+    address: str
+
+
 def tell(taken: outbox.Claim, **payload: Any) -> None:
     """Write the notices of an event. It takes the claim itself, because a notice is told once per event."""
     with outbox.working(taken) as session:
@@ -50,14 +61,25 @@ tell.calls_out = True  # type: ignore[attr-defined]
 
 
 def mail(taken: outbox.Claim, **payload: Any) -> None:
-    """Mail the members of the organisations that are told, one by one, each under the claim."""
+    """Mail the members of the organisations that are told, one by one, each under the claim.
+
+    Who has the mail is remembered with the delivery, so that one who was put off costs the others nothing.
+    """
     with outbox.working(taken) as session:
         subjects = subjects_of(session, taken, payload)
-        people = members_of(session, list(subjects))
+        done = outbox.done_for(session, taken)
+        people = [person for person in members_of(session, list(subjects)) if person.membership_id not in done]
         at = machine_now(session)
-    for user_id, organisation_id, address in people:
-        subject, body = notices.mail_of(taken.kind, subjects[organisation_id])
-        send(taken, to=address, subject=subject, body=body, user_id=user_id, organisation_id=organisation_id, at=at)
+        outbox.renew(session, taken)
+    put_off: list[int] = []
+    for person in people:
+        subject, body = notices.mail_of(taken.kind, subjects[person.organisation_id])
+        codes = send(taken, person, subject=subject, body=body, at=at)
+        put_off += codes
+        with outbox.working(taken) as session:  # and the lease is for the next one
+            outbox.renew(session, taken, done_for=None if codes else person.membership_id)
+    if put_off:
+        raise NotSent(f"the mail server put off {len(put_off)} of {len(people)}: {sorted(set(put_off))}")
     with outbox.working(taken) as session:
         outbox.finish(session, taken)
 
@@ -65,19 +87,17 @@ def mail(taken: outbox.Claim, **payload: Any) -> None:
 mail.calls_out = True  # type: ignore[attr-defined]
 
 
-def send(
-    taken: outbox.Claim, *, to: str, subject: str, body: str, user_id: UUID, organisation_id: UUID, at: datetime
-) -> None:
-    with outbox.working(taken) as session:
-        outbox.renew(session, taken)
-    message_id = f"{taken.event_id.hex}.{organisation_id.hex}.{user_id.hex}"
+def send(taken: outbox.Claim, person: Recipient, *, subject: str, body: str, at: datetime) -> list[int]:
+    """Send one mail; gives the codes of a refusal for now. One for good is final, and only logged."""
+    message_id = f"{taken.event_id.hex}.{person.organisation_id.hex}.{person.user_id.hex}"
     try:
-        notices.send_mail(to=to, subject=subject, body=body, message_id=message_id, at=at)
-    except smtplib.SMTPRecipientsRefused as error:
+        notices.send_mail(to=person.address, subject=subject, body=body, message_id=message_id, at=at)
+    except smtplib.SMTPRecipientsRefused as error:  # its words name the recipient, and errors are kept with deliveries
         codes = [code for code, _ in error.recipients.values()]
-        if min(codes) < 500:  # for now: the delivery comes again
-            raise
-        log.warning("mail_refused", user=user_id.hex, codes=codes)
+        if min(codes) < 500:
+            return codes
+        log.warning("mail_refused", user=person.user_id.hex, codes=codes)
+    return []
 
 
 def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) -> dict[UUID, str]:
@@ -94,10 +114,10 @@ def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) 
     return {cooperative: PART.format(key) for cooperative, key in parts if cooperative in told}
 
 
-def members_of(session: Session, organisations: list[UUID]) -> list[tuple[UUID, UUID, str]]:
-    """(person, organisation, e-mail) of the active members who have one."""
+def members_of(session: Session, organisations: list[UUID]) -> list[Recipient]:
+    """The active members who have an e-mail."""
     rows = session.execute(
-        select(User.id, Membership.organisation_id, User.email)
+        select(Membership.id, User.id, Membership.organisation_id, User.email)
         .join(Membership, Membership.user_id == User.id)
         .where(
             Membership.organisation_id.in_(organisations),
@@ -107,4 +127,4 @@ def members_of(session: Session, organisations: list[UUID]) -> list[tuple[UUID, 
         )
         .order_by(Membership.organisation_id, User.id)
     )
-    return [(user_id, organisation_id, email) for user_id, organisation_id, email in rows if email]
+    return [Recipient(*row) for row in rows if row.email]

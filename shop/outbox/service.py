@@ -200,12 +200,25 @@ def working(taken: Claim) -> Iterator[Session]:
         yield session
 
 
-def renew(session: Session, taken: Claim, *, lease: timedelta = LEASE) -> None:
-    """Hold a claim for longer, in a unit of work of `working`, so that long work is not taken over while it lives."""
+def done_for(session: Session, taken: Claim) -> frozenset[UUID]:
+    """The recipients for whom this delivery is done already."""
+    found = session.scalar(
+        select(Delivery.done_for).where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer)
+    )
+    return frozenset(found or ())
+
+
+def renew(session: Session, taken: Claim, *, lease: timedelta = LEASE, done_for: UUID | None = None) -> None:
+    """Hold a claim for longer, in a unit of work of `working`, so that long work is not taken over while it lives.
+
+    `done_for`: one more recipient who has theirs and is not served again, however often the delivery comes.
+    """
+    done = {} if done_for is None else {"done_for": func.array_append(Delivery.done_for, done_for)}
     session.execute(
         update(Delivery)
         .where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token)
-        .values(status=DeliveryStatus.CLAIMED, due_at=func.clock_timestamp() + cast(literal(lease), Interval))
+        .values(status=DeliveryStatus.CLAIMED, due_at=func.clock_timestamp() + cast(literal(lease), Interval), **done)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -277,6 +277,27 @@ def test_a_recipient_refused_for_now_is_asked_again_with_the_same_mail(shop: Sho
     assert (delivery(), len(smtp.mails)) == ("done", 2)
 
 
+def test_one_who_is_put_off_costs_the_others_no_second_mail(shop: Shop, smtp: SmtpServer) -> None:
+    with unit_of_work() as session:
+        cooperative = session.get_one(Organisation, shop.sellers[0].organisation_id)
+        people = sorted([shop.sellers[0], *(a_member(session, cooperative) for _ in range(3))], key=lambda p: p.user_id)
+    late, last = address(people[1]), address(people[3])
+    smtp.refused = {late: 451}
+    errors = []
+    for _ in range(3):
+        work("notices.mail")
+        with unit_of_work() as session:
+            session.execute(text("UPDATE delivery SET due_at = clock_timestamp()"))
+            errors.append(session.scalar(text("SELECT error FROM delivery WHERE consumer = 'notices.mail'")))
+    assert errors == [f"NotSent: the mail server put off 1 of {asked}: [451]" for asked in (5, 1, 1)]  # and not whom
+    smtp.refused = {}
+    work("notices.mail")
+    sent = [to for _, (to,), _ in smtp.mails]
+    assert (delivery(), len(sent), len(set(sent))) == ("done", 5, 5)
+    assert sent[-1] == late
+    assert last in sent[:-1]
+
+
 def test_a_sleeper_mails_nobody_after_another_did(shop: Shop, smtp: SmtpServer) -> None:
     ((event_id, consumer),) = [each for each in relay() if each[1] == "notices.mail"]
     sleeper = outbox.claim(event_id, consumer, lease=timedelta(seconds=-1))
