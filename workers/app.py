@@ -15,6 +15,7 @@ celery = application("workers", "workers.deliveries", "workers.schedule")
 @worker_init.connect  # type: ignore[untyped-decorator]
 def share_what_is_loaded(**_: Any) -> None:
     """Keep the collector's marks out of what is loaded, so that the forked processes go on sharing it."""
+    set_up_logs()  # where tasks are threads, no process is made that would do it
     gc.collect()
     gc.freeze()
 

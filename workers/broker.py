@@ -11,8 +11,19 @@ from celery import Celery
 
 from config.settings import settings
 
+WORK, SWEEPS, CALLS = "work", "sweeps", "calls"
+"""The queues: what changes rows only and takes moments; the same by the clock; what waits for others, or is long.
+
+Workers of their own serve `calls`, so that a mail server that never answers holds up mails and no orders.
+"""
 TIME_LIMIT = 600
 PATIENCE = 1  # seconds that a publisher waits for the broker
+
+
+def route(name: str, *call: Any, **_: Any) -> dict[str, str]:
+    """The queue of a task: the one that its sender names, because only the sender knows what the work is like."""
+    _args, _kwargs, options = call
+    return {"queue": options.get("queue") or (SWEEPS if name == "workers.sweep" else WORK)}
 
 
 def application(name: str, *modules: str, only_publishes: bool = False) -> Celery:
@@ -59,9 +70,9 @@ def application(name: str, *modules: str, only_publishes: bool = False) -> Celer
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_transport_options=transport,
-        task_default_queue="work",
+        task_default_queue=WORK,
         task_default_queue_type="classic" if is_redis else "quorum",
-        task_routes={"workers.sweep": {"queue": "sweeps"}, "workers.deliver": {"queue": "work"}},
+        task_routes=(route,),
         task_publish_retry=False,
         enable_utc=True,
         timezone="UTC",

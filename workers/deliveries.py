@@ -39,8 +39,8 @@ def run(event_id: UUID, consumer: str) -> bool:
         use_case(session, **arguments(taken))
 
     try:
-        if getattr(use_case, "calls_out", False):
-            return run_calling_out(event_id, consumer, use_case)
+        if getattr(use_case, "calls_out", False) or getattr(use_case, "takes_claim", False):
+            return run_with_claim(event_id, consumer, use_case)
         return outbox.deliver(event_id, consumer, work)
     except Refusal as refusal:
         log.warning("work_refused", consumer=consumer, code=refusal.code, detail=refusal.detail)
@@ -60,8 +60,8 @@ def arguments(taken: outbox.Claim) -> dict[str, Any]:
     }
 
 
-def run_calling_out(event_id: UUID, consumer: str, use_case: Callable[..., Any]) -> bool:
-    """Work that speaks to another party: it opens its own units of work around the call, each under the same claim.
+def run_with_claim(event_id: UUID, consumer: str, use_case: Callable[..., Any]) -> bool:
+    """Work that opens its own units of work, each under the same claim, such as around a call to another party.
 
     A use case may name its own `lease` and number of `attempts`.
     """

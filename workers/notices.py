@@ -57,7 +57,7 @@ def tell(taken: outbox.Claim, **payload: Any) -> None:
         outbox.finish(session, taken)
 
 
-tell.calls_out = True  # type: ignore[attr-defined]
+tell.takes_claim = True  # type: ignore[attr-defined]
 
 
 def mail(taken: outbox.Claim, **payload: Any) -> None:
@@ -127,4 +127,4 @@ def members_of(session: Session, organisations: list[UUID]) -> list[Recipient]:
         )
         .order_by(Membership.organisation_id, User.id)
     )
-    return [Recipient(*row) for row in rows if row.email]
+    return [Recipient(member, user, organisation, email) for member, user, organisation, email in rows if email]

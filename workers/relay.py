@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from sqlalchemy import not_, or_
 from sqlalchemy.orm import Session
 
 from shop.db import in_unit_of_work
@@ -18,12 +19,13 @@ from shop.facts.models import Fact
 from shop.logs import set_up_logs
 from shop.outbox import service as outbox
 from shop.outbox import webhooks
-from shop.outbox.models import Event
-from workers.broker import PATIENCE, application
-from workers.subscriptions import subscriptions
+from shop.outbox.models import Delivery, Event
+from workers.broker import CALLS, PATIENCE, SWEEPS, WORK, application
+from workers.subscriptions import calling_out, subscriptions
 
 log = structlog.get_logger()
 IDLE_SECONDS = 0.1
+CALLS_AT_MOST = 20  # calls on their way at once: a few seconds' work when all is well, few bells too many when not
 celery = application("relay", only_publishes=True)
 
 
@@ -36,16 +38,30 @@ def number_and_fan_out(session: Session) -> tuple[int, int]:
     return len(events), len(facts)
 
 
+def calls_out(consumer: str) -> bool:
+    return consumer.startswith(webhooks.CONSUMER) or consumer in calling_out()
+
+
+def find_due() -> list[tuple[UUID, str]]:
+    """What is to be rung for now, of each queue as much as may be on its way there."""
+    apart = or_(Delivery.consumer.startswith(webhooks.CONSUMER), Delivery.consumer.in_(calling_out()))
+    return [
+        *in_unit_of_work(lambda session: outbox.due(session, only=not_(apart))),
+        *in_unit_of_work(lambda session: outbox.due(session, only=apart, at_most=CALLS_AT_MOST)),
+    ]
+
+
 def ring(due: list[tuple[UUID, str]], sweeps: tuple[str, ...] = ()) -> bool:
     """Publish one message a delivery and sweep; False when the broker did not take them all (they come again later)."""
-    messages: list[tuple[str, tuple[str, ...]]] = [
-        ("workers.deliver", (event_id.hex, consumer)) for event_id, consumer in due
+    messages: list[tuple[str, tuple[str, ...], str]] = [
+        ("workers.deliver", (event_id.hex, consumer), CALLS if calls_out(consumer) else WORK)
+        for event_id, consumer in due
     ]
-    messages += [("workers.sweep", (name,)) for name in sweeps]
+    messages += [("workers.sweep", (name,), SWEEPS) for name in sweeps]
     try:
         with celery.producer_or_acquire() as producer:
-            for task, arguments in messages:
-                celery.send_task(task, arguments, producer=producer, confirm_timeout=PATIENCE)
+            for task, arguments, queue in messages:
+                celery.send_task(task, arguments, queue=queue, producer=producer, confirm_timeout=PATIENCE)
     except Exception as error:
         log.warning("broker_away", error=str(error), waiting=len(messages))
         return False
@@ -55,7 +71,7 @@ def ring(due: list[tuple[UUID, str]], sweeps: tuple[str, ...] = ()) -> bool:
 def turn() -> int:
     """One round; gives how much there was to do."""
     events, facts = in_unit_of_work(number_and_fan_out)
-    due = in_unit_of_work(lambda session: list(outbox.due(session)))
+    due = find_due()
     if due or facts:
         ring(due, ("roll_up",) if facts else ())
     return events + facts + len(due)

@@ -71,6 +71,12 @@ def consumer_of(name: str) -> Consumer:
 
 
 @cache
+def calling_out() -> frozenset[str]:
+    """The names of the consumers that speak to another party, who may be slow; the webhooks are others."""
+    return frozenset(name for name, consumer in consumers().items() if getattr(consumer, "calls_out", False))
+
+
+@cache
 def subscriptions() -> Mapping[str, Sequence[str]]:
     """Event kind → names of its consumers."""
     return {kind: tuple(name_of(consumer) for consumer in heard) for kind, heard in SUBSCRIPTIONS.items()}

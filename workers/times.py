@@ -17,3 +17,5 @@ EVERY: dict[str, float] = {
     "drop_files": 3600.0,
     "check": 300.0,
 }
+APART = frozenset({"ask_stripe", "forget_old", "drop_files", "check"})
+"""Those marked `calls_out`: they wait for somebody else or take long, and are done where other work does not wait."""

@@ -122,8 +122,7 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
              "--api-key", os.environ["SHOP_STRIPE_SECRET_KEY"]],
         ),
         Program("web", web_argv(host, port)),
-        Program("relay", [python, "-m", "workers.relay"]),
-        Program("worker", worker_argv(), grace=40),
+        Program("workers", [python, "-m", "workers"], grace=40),
         Program("beat", beat_argv(var)),
     ]  # fmt: skip
 
@@ -134,15 +133,6 @@ def web_argv(host: str, port: int) -> list[str]:
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
         "--workers", str(WEB_WORKERS), "--blocking-threads", os.environ.get("SHOP_WEB_THREADS", "4"),
         "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "--factory", "shop.app:create_app",
-    ]  # fmt: skip
-
-
-def worker_argv() -> list[str]:
-    """The command of the workers of one machine."""
-    return [
-        sys.executable, "-m", "celery", "-A", "workers.app:celery", "worker", "--concurrency", "2",
-        "--queues", "work,sweeps", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
-        "--hostname", "worker@shop",
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Interval, and_, case, cast, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Interval, and_, case, cast, func, literal, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -111,23 +111,27 @@ def fan_out(session: Session, numbered: Sequence[tuple[UUID, int]], subscription
     return len(rows)
 
 
-def due(session: Session, *, at_most: int = RUNG_AT_MOST) -> Sequence[tuple[UUID, str]]:
+def due(
+    session: Session, *, at_most: int = RUNG_AT_MOST, only: ColumnElement[bool] | None = None
+) -> Sequence[tuple[UUID, str]]:
     """Deliveries whose bell is to be rung now, however long they have been due; rung again if nobody takes them.
 
     Only so many are on their way at once: ringing for all of a backlog, and again when it is not worked off in time,
-    would bury the workers in bells for work that is done already.
+    would bury the workers in bells for work that is done already. `only` narrows it to the deliveries of one queue,
+    each of which has its own share of what is on its way.
     """
+    only = true() if only is None else only
     on_their_way = session.scalar(
         select(func.count())
         .select_from(Delivery)
-        .where(Delivery.status == DeliveryStatus.SENT, Delivery.due_at > func.clock_timestamp())
+        .where(Delivery.status == DeliveryStatus.SENT, Delivery.due_at > func.statement_timestamp(), only)
     )
     limit = at_most - (on_their_way or 0)
     if limit <= 0:
         return []
     chosen = (
         select(Delivery.event_id, Delivery.consumer)
-        .where(Delivery.status.in_(OPEN), Delivery.due_at <= func.clock_timestamp())
+        .where(Delivery.status.in_(OPEN), Delivery.due_at <= func.statement_timestamp(), only)
         .order_by(Delivery.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -43,6 +43,7 @@ PROGRAMS = {
         "workers.relay",
         "workers.schedule",
         "workers.beat",
+        "workers.__main__",
         "celery.bin.celery",
     ),
     "Redis as broker": ("kombu.transport.redis", "redis"),

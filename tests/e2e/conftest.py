@@ -52,7 +52,8 @@ class Served:
             self.environment["SHOP_BROKER_URL"] = f"redis+socket://{self.broker}?virtual_host=0"
 
     def argv(self, name: str) -> list[str]:
-        from shop.cli.running import beat_argv, web_argv, worker_argv
+        from shop.cli.running import beat_argv, web_argv
+        from workers.__main__ import CALLER, WORKER
 
         stripe_port = self.environment["SHOP_STRIPE_API"].rpartition(":")[2]
         match name:
@@ -93,7 +94,9 @@ class Served:
             case "relay":
                 return [sys.executable, "-m", "workers.relay"]
             case "worker":
-                return worker_argv()
+                return [sys.executable, "-m", "celery", "-A", "workers.app:celery", *WORKER]
+            case "caller":
+                return [sys.executable, "-m", "celery", "-A", "workers.app:celery", *CALLER]
             case _:
                 return beat_argv(self.folder)
 
@@ -153,7 +156,7 @@ def served(committed: str) -> Iterator[Served]:
         try:
             if shop.has_own_broker:
                 shop.start("broker")
-            shop.start("stripe", "web", "relay", "worker", "beat")
+            shop.start("stripe", "web", "relay", "worker", "caller", "beat")
             wait_until(shop.ready, 60, "the shop's readiness")
             yield shop
         except AssertionError as error:

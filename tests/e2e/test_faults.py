@@ -1,5 +1,7 @@
 """Twice, late, killed: nothing is lost and nothing is done twice."""
 
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -65,6 +67,27 @@ def test_two_hundred_buyers_after_fifty_packs_buy_exactly_fifty(served: Served) 
     assert (bought, len(refused)) == (50, 150)
     assert {(no["status"], no["code"]) for no in refused} == {(409, "not_enough_supply")}
     assert scalar("SELECT sum(open) FROM supply") == 0
+
+
+@pytest.fixture
+def silent_mail_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A mail server that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        monkeypatch.setenv("SHOP_SMTP_URL", f"smtp://127.0.0.1:{listener.getsockname()[1]}")
+        yield
+
+
+def test_orders_are_confirmed_while_a_mail_server_that_never_answers_has_mails_waiting(
+    silent_mail_server: None, served: Served
+) -> None:
+    world = World(served, cooperatives=1)
+    orders = [world.order(dict.fromkeys(world.listings, 1), key=f"o{place}") for place in range(20)]
+    wait_until(lambda: world.status(orders[-1]) == "confirmed", 60, "the confirmation of the last")
+    assert {world.status(order) for order in orders} == {"confirmed"}
+    assert scalar("SELECT count(*) FROM delivery WHERE consumer = 'notices.mail' AND status = 'done'") == 0
+    assert scalar("SELECT count(*) FROM delivery WHERE consumer = 'notices.mail'") == 20
 
 
 def test_killing_the_workers_and_the_broker_in_mid_work_loses_and_doubles_nothing(served: Served) -> None:

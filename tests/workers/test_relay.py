@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -13,16 +14,23 @@ from shop.db import in_unit_of_work, unit_of_work
 from shop.outbox import service as outbox
 from tests.builders import NOW
 from workers import relay
+from workers.beat import celery as beat
 from workers.broker import application
+from workers.schedule import SWEEPS
+from workers.times import APART
 
 pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture
-def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
-    """What was published: (task, arguments)."""
-    messages: list[tuple[str, tuple[Any, ...]]] = []
-    monkeypatch.setattr(relay.celery, "send_task", lambda name, args, **_: messages.append((name, args)))
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What was published: (queue, last argument)."""
+    messages: list[tuple[str, str]] = []
+
+    def publish(_name: str, arguments: tuple[str, ...], *, queue: str, **_: Any) -> None:
+        messages.append((queue, arguments[-1]))
+
+    monkeypatch.setattr(relay.celery, "send_task", publish)
     return messages
 
 
@@ -44,10 +52,53 @@ def announce() -> str:
     ).hex
 
 
-def test_a_turn_numbers_what_was_committed_and_rings_for_it_once(rung: list[tuple[str, tuple[Any, ...]]]) -> None:
-    event = announce()
+def test_a_turn_numbers_what_was_committed_and_rings_for_it_once(rung: list[tuple[str, str]]) -> None:
+    announce()
     assert (relay.turn(), relay.turn()) == (2, 0)
-    assert rung == [("workers.deliver", (event, "payments.apply_webhook"))]
+    assert rung == [("work", "payments.apply_webhook")]
+
+
+def test_work_that_calls_out_is_rung_for_in_a_queue_of_its_own(rung: list[tuple[str, str]]) -> None:
+    in_unit_of_work(lambda session: outbox.announce(session, "order.placed", now=NOW, order_id=uuid4()))
+    in_unit_of_work(lambda session: outbox.announce(session, "job.requested", now=NOW, job_id=uuid4()))
+    relay.turn()
+    assert sorted(rung) == [
+        ("calls", "jobs.run"),
+        ("calls", "notices.mail"),
+        ("work", "notices.tell"),
+        ("work", "orders.confirm_on_terms"),
+    ]
+    assert relay.calls_out("webhook:" + uuid4().hex)
+
+
+def test_calls_that_pile_up_do_not_keep_other_work_from_being_rung_for(rung: list[tuple[str, str]]) -> None:
+    for _ in range(outbox.RUNG_AT_MOST + 1):
+        in_unit_of_work(lambda session: outbox.announce(session, "charge.requested", now=NOW, charge_id=uuid4()))
+    relay.turn()
+    assert len(rung) == relay.CALLS_AT_MOST
+    announce()
+    relay.turn()
+    assert rung[relay.CALLS_AT_MOST :] == [("work", "payments.apply_webhook")]
+
+
+@pytest.mark.parametrize(
+    ("task", "named", "queue"),
+    [
+        ("workers.deliver", "calls", "calls"),
+        ("workers.deliver", None, "work"),
+        ("workers.sweep", "calls", "calls"),
+        ("workers.sweep", None, "sweeps"),
+    ],
+)
+def test_a_task_goes_to_the_queue_that_its_sender_names(task: str, named: str | None, queue: str) -> None:
+    options = {"queue": named} if named else {}
+    assert relay.celery.amqp.router.route(options, task)["queue"].name == queue
+
+
+def test_the_sweeps_that_take_their_time_are_rung_for_apart() -> None:
+    assert {name for name, sweep in SWEEPS.items() if getattr(sweep, "calls_out", False)} == APART
+    queues = {entry["args"][0]: entry["options"]["queue"] for entry in beat.conf.beat_schedule.values()}
+    assert {name for name, queue in queues.items() if queue == "calls"} == APART
 
 
 def test_a_silent_broker_stops_the_numbering_for_two_seconds_at_most(silent_broker: None) -> None:
@@ -57,7 +108,8 @@ def test_a_silent_broker_stops_the_numbering_for_two_seconds_at_most(silent_brok
         began = time.monotonic()
         relay.turn()
         turns.append(time.monotonic() - began)
-    assert max(turns) < 2.5  # the first turn also loads what publishing needs
+    assert turns[0] < 10  # it also loads what publishing needs
+    assert turns[1] < 2
     with unit_of_work() as session:
         assert session.scalar(text("SELECT count(posted_no) FROM event")) == 2
         assert session.scalar(text("SELECT count(*) FROM delivery WHERE status = 'sent'")) == 2  # they are rung again
