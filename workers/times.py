@@ -16,6 +16,7 @@ EVERY: dict[str, float] = {
     "forget_old": 3600.0,
     "drop_files": 3600.0,
     "check": 300.0,
+    "check_all": 1800.0,
 }
-APART = frozenset({"ask_stripe", "forget_old", "drop_files", "check"})
+APART = frozenset({"ask_stripe", "forget_old", "drop_files", "check", "check_all"})
 """Those marked `calls_out`: they wait for somebody else or take long, and are done where other work does not wait."""

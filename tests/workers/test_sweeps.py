@@ -1,7 +1,9 @@
 """What runs by the clock."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -11,6 +13,8 @@ from sqlalchemy.orm import Session
 from config.settings import settings
 from shop.db import in_unit_of_work, unit_of_work
 from shop.errors import Refusal
+from shop.ids import new_id
+from shop.reporting.checks import CHECKS, RECENT
 from tests.builders import an_organisation
 from workers import schedule, sweeps
 from workers.sweeps import RETENTION, forget_old
@@ -102,3 +106,39 @@ def test_each_batch_of_a_sweep_is_kept_when_a_later_one_fails(monkeypatch: pytes
 def test_a_sweep_finds_nothing_to_do_in_an_empty_shop(name: str) -> None:
     found: Callable[..., Any] = schedule.SWEEPS[name]
     assert not (found() if getattr(found, "calls_out", False) else in_unit_of_work(found))
+
+
+def plan_of(name: str) -> str:
+    statement = f"SELECT * FROM ({CHECKS[name]}) AS offending WHERE offending.{RECENT[name]} >= '{UUID(int=0)}'"
+    with psycopg.connect(settings().database_owner_url.replace("+psycopg", "")) as connection:
+        connection.execute("SET enable_seqscan = off")
+        return "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}"))
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_a_check_of_what_is_new_finds_it_by_index(name: str) -> None:
+    assert ">= '00000000-0000-0000-0000-000000000000'::uuid" in "".join(
+        line for line in plan_of(name).splitlines() if "Index Cond" in line
+    )
+
+
+def proofs(monkeypatch: pytest.MonkeyPatch) -> list[UUID | None]:
+    asked: list[UUID | None] = []
+    monkeypatch.setattr(sweeps, "prove", lambda since=None: asked.append(since))
+    return asked
+
+
+def test_what_is_new_is_checked_at_every_ring_and_everything_once_a_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = proofs(monkeypatch)
+    for name in ("check", "check_all", "check", "check_all"):
+        schedule.run(name)
+    assert [since is None for since in asked] == [False, True, False]
+    with unit_of_work() as session:  # as if that had been the night before
+        session.execute(text("UPDATE numbering SET last = last - 1 WHERE name = 'checked_night'"))
+    schedule.run("check_all")
+    assert asked[3:] == [None]
+
+
+def test_the_first_id_of_an_instant_is_below_every_id_made_after_it() -> None:
+    now = datetime.now(UTC)
+    assert sweeps.first_id(now - timedelta(minutes=1)) < new_id() < sweeps.first_id(now + timedelta(minutes=1))
