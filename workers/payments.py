@@ -53,5 +53,13 @@ def give_money_back(taken: outbox.Claim, *, refund_id: UUID, **_newer: Any) -> N
         outbox.finish(session, taken)
 
 
+def give_second_back(taken: outbox.Claim, *, charge_id: UUID, payment: str, **_newer: Any) -> None:
+    """Give back what was taken for a charge beside the payment that is kept for it."""
+    gateway_work.give_back_second(charge_id, payment)
+    with outbox.working(taken) as session:
+        outbox.finish(session, taken)
+
+
 ask_for_money.calls_out = True  # type: ignore[attr-defined]
 give_money_back.calls_out = True  # type: ignore[attr-defined]
+give_second_back.calls_out = True  # type: ignore[attr-defined]

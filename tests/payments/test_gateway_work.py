@@ -4,12 +4,17 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from config.settings import settings
 from shop import clock
@@ -19,6 +24,7 @@ from shop.db import in_unit_of_work, unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.orders.models import SupplierOrder
 from shop.orders.service.cancelling import cancel_order
+from shop.outbox.models import Event
 from shop.payments.gateway import Gateway, Unknown
 from shop.payments.gateway import Refund as AtGateway
 from shop.payments.models import Charge, Method, Refund, WebhookEvent
@@ -76,7 +82,12 @@ def taken(standin: StandIn) -> int:
 
 def make_old() -> None:
     with unit_of_work() as session:
-        session.execute(text("UPDATE charge SET recorded_at = recorded_at - interval '1 minute'"))
+        session.execute(
+            text(
+                "UPDATE charge SET recorded_at = recorded_at - interval '1 minute',"
+                " asked_at = asked_at - interval '1 minute'"
+            )
+        )
         session.execute(text("UPDATE webhook_event SET recorded_at = recorded_at - interval '1 minute'"))
 
 
@@ -354,3 +365,88 @@ def test_a_refund_that_the_gateway_could_not_make_is_left_to_a_person(
         refund = session.get_one(Refund, refund_id)
         assert (refund.status, refund.failure) == ("failed", "re_1 failed")
     assert posted("refund") == 0
+
+
+def intents(standin: StandIn) -> int:
+    return len(standin.account.held["payment_intent"])
+
+
+def test_two_processes_that_meet_one_charge_make_one_payment(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge_id, _ = asked()
+    make_old()
+    here, create = Barrier(2), Gateway.create_payment_intent
+
+    def create_together(self: Gateway, **told: Any) -> Any:
+        with suppress(BrokenBarrierError):
+            here.wait(2)
+        return create(self, **told)
+
+    monkeypatch.setattr(Gateway, "create_payment_intent", create_together)
+
+    def ring() -> None:
+        with suppress(Unknown):  # the gateway may say that the other is still at it
+            gateway_work.charge(charge_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(ring), pool.submit(gateway_work.ask_again)]:
+            done.result()
+    make_old()
+    gateway_work.ask_again()
+    assert (status_of(charge_id), intents(standin), taken(standin), posted("payment")) == ("succeeded", 1, 1, 1)
+
+
+def test_a_charge_that_was_asked_for_before_is_looked_for_before_it_is_asked_for_again(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge_id, _ = asked()
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway_work, "kept", die)
+        with pytest.raises(SystemExit):  # killed between the gateway's answer and our commit
+            gateway_work.charge(charge_id)
+    standin.keys.forget()  # and a day passes
+    assert status_of(charge_id) == "pending"
+    gateway_work.charge(charge_id)
+    assert (status_of(charge_id), intents(standin), taken(standin)) == ("succeeded", 1, 1)
+
+
+def test_only_the_payment_that_was_kept_first_is_paid(standin: StandIn) -> None:
+    charge_id, _ = asked()
+    first = gateway_work.gateway().create_payment_intent(
+        amount_fen=1, idempotency_key="elsewhere", metadata={"charge": charge_id.hex}
+    )
+    second = gateway_work.gateway().create_payment_intent(
+        amount_fen=1, idempotency_key="here", metadata={"charge": charge_id.hex}
+    )
+    assert gateway_work.kept(charge_id, first).id == first.id
+    assert gateway_work.kept(charge_id, second).id == first.id
+    assert standin.account.find("payment_intent", second.id)["status"] == "canceled"
+    assert gateway_id_of(charge_id) == first.id
+
+
+def test_money_taken_a_second_time_is_told_as_an_error_and_given_back(standin: StandIn) -> None:
+    charge_id, _ = asked()
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        charge = charge_of(session, charge_id)
+    second = gateway_work.gateway().create_payment_intent(
+        amount_fen=charge.amount_fen, idempotency_key="second", metadata={"charge": charge_id.hex}
+    )
+    gateway_work.gateway().confirm(
+        second.id, payment_method="pm_card_visa", idempotency_key="second-c", return_url="http://127.0.0.1/"
+    )
+    with capture_logs() as logs:
+        assert hear(event_of(charge_id, "payment_intent.succeeded", second.id)) == "paid twice"
+    assert [(line["log_level"], line["event"], line["payment"]) for line in logs] == [
+        ("error", "payment_astray", second.id)
+    ]
+    with unit_of_work() as session:
+        told = session.scalars(select(Event.payload).where(Event.kind == "charge.paid_twice")).one()
+    for _ in range(2):
+        gateway_work.give_back_second(UUID(hex=told["charge_id"]), told["payment"])
+    back = [effect for effect in standin.account.effects if effect["effect"] == "refund"]
+    assert [(effect["payment_intent"], effect["amount"]) for effect in back] == [(second.id, charge.amount_fen)]
+    assert (status_of(charge_id), posted("payment"), posted("refund")) == ("succeeded", 1, 0)

@@ -4,6 +4,7 @@ A slow gateway holds no connection and no lock; a key made of our row's id makes
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, Literal
@@ -43,7 +44,14 @@ def charge(charge_id: UUID) -> None:
 
     def read(session: Session) -> tuple[Charge, bool]:
         asked = session.get_one(Charge, charge_id)
-        return asked, charging.is_wanted(session, asked, business_now(session))
+        wanted = charging.is_wanted(session, asked, business_now(session))
+        session.execute(  # whoever comes after this knows that it was asked before
+            update(Charge)
+            .where(Charge.id == charge_id, Charge.asked_at.is_(None))
+            .values(asked_at=func.clock_timestamp())
+            .execution_options(synchronize_session=False)
+        )
+        return asked, wanted
 
     asked, wanted = in_unit_of_work(read)
     if asked.status not in OPEN or asked.method != Method.STRIPE:
@@ -68,26 +76,25 @@ def charge(charge_id: UUID) -> None:
 def take(asked: Charge) -> stripe.Payment:
     """Ask for the payment, or find the one that was asked for, and pay it when the buyer said how.
 
-    The consumer's repetitions share one key. The sweep has looked first, so it may use a new one where the gateway
-    keeps answering a key with its own error: a second PaymentIntent that nobody confirms takes no money, and one
-    PaymentIntent is paid once whatever the keys.
+    A payment is made with one key, whoever makes it, so that two processes which meet one charge make one payment.
+    Paying it may use a new key, where the gateway keeps answering a key with its own error: one PaymentIntent is paid
+    once whatever the keys.
     """
-    key = f"charge-{asked.id.hex}" + (f"-{asked.asked}" if asked.asked else "")
-    made = known(asked)
-    if made is None:
-        made = gateway().create_payment_intent(
+    made = known(asked) or kept(
+        asked.id,
+        gateway().create_payment_intent(
             amount_fen=asked.amount_fen,
-            idempotency_key=f"{key}-create",
+            idempotency_key=f"charge-{asked.id.hex}-create",
             metadata={"charge": asked.id.hex, "order": asked.order_id.hex},
-        )
-        remember(asked.id, made)
+        ),
+    )
     if made.status not in WAITING or made.last_error_code or not asked.payment_method:
         return made
     try:
         return gateway().confirm(
             made.id,
             payment_method=asked.payment_method,
-            idempotency_key=f"{key}-confirm",
+            idempotency_key=f"charge-{asked.id.hex}" + (f"-{asked.asked}" if asked.asked else "") + "-confirm",
             return_url=f"{settings().public_url}/v1/docs",
         )
     except stripe.Refused:
@@ -109,27 +116,43 @@ def give_up(asked: Charge) -> stripe.Payment | None:
 
 
 def known(asked: Charge) -> stripe.Payment | None:
-    """The payment that a charge has at the gateway as it stands now, looked for where its answer was lost."""
+    """The payment that a charge has at the gateway as it stands now, looked for where it was asked for before."""
     if asked.gateway_id is not None:
         return gateway().retrieve(asked.gateway_id)
-    if asked.status != ChargeStatus.UNKNOWN:
+    if asked.asked_at is None and asked.status != ChargeStatus.UNKNOWN:
         return None
     began = int(asked.recorded_at.timestamp()) - CLOCKS_APART_S
     found = gateway().find_by_metadata({"charge": asked.id.hex}, created_from=began)
-    if found:
-        remember(asked.id, found[0])
-        return found[0]
-    return None
+    return kept(asked.id, min(found, key=rank)) if found else None
+
+
+def rank(payment: stripe.Payment) -> tuple[bool, bool, int]:
+    """Of several payments for one charge the one that took its money comes first, then the oldest that is not over."""
+    return payment.status != "succeeded", payment.status == "canceled", payment.created
 
 
 def end(charge_id: UUID, reason: str, status: Literal[ChargeStatus.FAILED, ChargeStatus.CANCELLED]) -> None:
     in_unit_of_work(lambda session: charging.fail(session, charge_id=charge_id, reason=reason, status=status))
 
 
-def remember(charge_id: UUID, made: stripe.Payment) -> None:
-    """Keep the gateway's id before the next call, in a commit of its own."""
-    which = update(Charge).where(Charge.id == charge_id, Charge.gateway_id.is_(None))
-    in_unit_of_work(lambda session: session.execute(which.values(gateway_id=made.id)))
+def kept(charge_id: UUID, made: stripe.Payment) -> stripe.Payment:
+    """Keep the gateway's id before the next call, in a commit of its own; gives the payment that is kept.
+
+    Where another process kept another one first, only that one is ever paid, and this one is ended.
+    """
+
+    def remember(session: Session) -> str | None:
+        which = update(Charge).where(Charge.id == charge_id, Charge.gateway_id.is_(None))
+        session.execute(which.values(gateway_id=made.id).execution_options(synchronize_session=False))
+        return session.scalar(select(Charge.gateway_id).where(Charge.id == charge_id))
+
+    first = in_unit_of_work(remember)
+    if first is None or first == made.id:
+        return made
+    log.error("payment_made_twice", charge=charge_id.hex, kept=first, ended=made.id)
+    with suppress(stripe.GatewayError):
+        gateway().cancel(made.id, idempotency_key=f"twice-{made.id}-cancel")
+    return gateway().retrieve(first)
 
 
 def mark_unknown(session: Session, charge_id: UUID) -> None:
@@ -205,6 +228,26 @@ def give_back(asked: Refund, paid: Charge) -> stripe.Refund:
         amount_fen=asked.amount_fen,
         idempotency_key=f"refund-{asked.id.hex}",
         metadata={"refund": asked.id.hex},
+    )
+
+
+def give_back_second(charge_id: UUID, payment: str) -> None:
+    """Give back all of a payment that took the money of a charge beside the one that is booked.
+
+    Nothing of it was ever booked, so nothing is booked now. One key for the payment: it goes back once.
+    """
+    booked = in_unit_of_work(lambda session: session.get_one(Charge, charge_id)).gateway_id
+    made = gateway().retrieve(payment)
+    if made.id == booked or made.metadata.get("charge") != charge_id.hex or not made.amount_received_fen:
+        raise AssertionError(f"{payment} is no second payment of charge {charge_id}")
+    if gateway().refunds_of(payment):
+        return
+    gateway().refund(
+        payment,
+        amount_fen=made.amount_received_fen,
+        idempotency_key=f"second-{payment}",
+        metadata={"charge": charge_id.hex},
+        reason="duplicate",
     )
 
 

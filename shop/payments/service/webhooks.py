@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from shop.outbox import service as outbox
 from shop.payments.models import Charge, ChargeStatus, WebhookEvent
 from shop.payments.service import charging
 
+log = structlog.get_logger()
 CURRENCY = "cny"
 FAILED, CANCELLED = "payment_intent.payment_failed", "payment_intent.canceled"
 
@@ -83,7 +85,10 @@ def apply(session: Session, event_id: str) -> str:
 
 
 def judge(session: Session, event: Mapping[str, Any]) -> str:
-    """What an event means: `settled`, `known`, `failed`, `outranked`, `not needed`, `unreadable` or `unplaceable`."""
+    """What an event means to us, in one or two words.
+
+    `settled`, `known`, `failed`, `outranked`, `not needed`, `unreadable`, `unplaceable` or `paid twice`.
+    """
     kind, told = event["type"], event["data"]["object"]
     if not kind.startswith("payment_intent."):
         return "not needed"
@@ -98,7 +103,7 @@ def judge(session: Session, event: Mapping[str, Any]) -> str:
         livemode=event["livemode"],
     )
     if charge is None:
-        return "unplaceable"
+        return astray(session, event, told)
     if kind == "payment_intent.succeeded" and told.get("amount_received") == charge.amount_fen:
         done = charging.settle_charge(session, charge_id=charge.id, now=business_now(session))
         return "settled" if done else "known"
@@ -110,6 +115,28 @@ def judge(session: Session, event: Mapping[str, Any]) -> str:
         done = charging.fail(session, charge_id=charge.id, reason=reason, status=status)
         return "failed" if done else "outranked"
     return "not needed"
+
+
+def astray(session: Session, event: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    """What is made of an event that fits no payment of ours: a person hears of it when it names a charge that we know.
+
+    Money that was taken for a charge beside the payment that is kept for it is on its way back.
+    """
+    charge = session.get(Charge, as_id((told.get("metadata") or {}).get("charge", "")))
+    if charge is None:
+        return "unplaceable"
+    second = charge.gateway_id not in (None, told["id"]) and event["livemode"] == is_live()
+    if second and event["type"] != "payment_intent.succeeded":
+        return "not needed"
+    log.error(
+        "payment_astray",
+        charge=charge.id.hex, webhook=event["id"], kind=event["type"], payment=told["id"], kept=charge.gateway_id,
+        amount_fen=told["amount"], currency=told["currency"], livemode=event["livemode"],
+    )  # fmt: skip
+    if not second:
+        return "unplaceable"
+    outbox.announce(session, "charge.paid_twice", now=business_now(session), charge_id=charge.id, payment=told["id"])
+    return "paid twice"
 
 
 def is_readable(told: Mapping[str, Any]) -> bool:
