@@ -46,6 +46,13 @@ def ask_for_money(taken: outbox.Claim, *, charge_id: UUID, **_newer: Any) -> Non
         outbox.finish(session, taken)
 
 
+def end_at_gateway(taken: outbox.Claim, *, charge_id: UUID, **_newer: Any) -> None:
+    """End at the gateway a charge that made way for another one."""
+    gateway_work.withdraw(charge_id)
+    with outbox.working(taken) as session:
+        outbox.finish(session, taken)
+
+
 def give_money_back(taken: outbox.Claim, *, refund_id: UUID, **_newer: Any) -> None:
     """Give the money of a refund back."""
     gateway_work.refund(refund_id)
@@ -61,5 +68,6 @@ def give_second_back(taken: outbox.Claim, *, charge_id: UUID, payment: str, **_n
 
 
 ask_for_money.calls_out = True  # type: ignore[attr-defined]
+end_at_gateway.calls_out = True  # type: ignore[attr-defined]
 give_money_back.calls_out = True  # type: ignore[attr-defined]
 give_second_back.calls_out = True  # type: ignore[attr-defined]

@@ -38,6 +38,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "selling_right.revoked": (catalogue.follow_right, notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
+    "charge.withdrawn": (payments.end_at_gateway,),
     "charge.paid_twice": (payments.give_second_back,),
     "refund.requested": (payments.give_money_back,),
     "webhook.stored": (payments.apply_webhook,),

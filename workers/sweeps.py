@@ -32,8 +32,9 @@ def roll_up(session: Session) -> int:
 
 
 def cancel_unpaid(session: Session) -> int:
-    """Cancel prepaid orders whose money did not come in time."""
-    return charging.cancel_unpaid(session, now=business_now(session))
+    """Cancel prepaid orders whose money did not come in time, and take back old notices of orders on terms."""
+    now = business_now(session)
+    return charging.cancel_unpaid(session, now=now) + charging.withdraw_old_notices(session, now=now)
 
 
 def move_shipments(session: Session) -> int:

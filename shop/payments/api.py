@@ -36,6 +36,7 @@ def charge_out(charge: Charge) -> ChargeOut:
         refunded_fen=charge.refunded_fen,
         reference=charge.reference,
         action_url=charge.action_url,
+        client_secret=charge.client_secret,
         failure=charge.failure,
     )
 
@@ -50,7 +51,8 @@ def charge_out(charge: Charge) -> ChargeOut:
 def pay_order(session: Session, actor: Actor, now: datetime, order_id: OrderId, body: Pay) -> ChargeOut:
     """Pay an order: by a transfer that names the reference given back, or through the gateway.
 
-    The answer comes before the money: read the payments of the order to see it succeed or fail.
+    The answer comes before the money: read the payments of the order to see it succeed or fail, or what the payer has
+    to do. A payment that waits for its payer makes way for the next one that is asked for.
     """
     return charge_out(
         charging.request(

@@ -35,8 +35,9 @@ class Charge(Model):
     """What a buyer was asked to pay for one order, by one method.
 
     `parts` are the supplier orders that the amount covers; `reference` is the code of the payment notice; `action_url`
-    is where the payer has to go, once the gateway says so. `asked_at` and `asked` are the sweep's last question to the
-    gateway and their number.
+    is where the payer has to go and `client_secret` what completes the payment in a browser, once the gateway says so
+    and as long as it waits for the payer. `asked_at` is the last question to the gateway, `asked` how often the sweep
+    asked.
     """
 
     __tablename__ = "charge"
@@ -67,6 +68,7 @@ class Charge(Model):
     gateway_id: Mapped[str | None] = mapped_column(unique=True)
     payment_method: Mapped[str | None]
     action_url: Mapped[str | None]
+    client_secret: Mapped[str | None]
     failure: Mapped[str | None]
     created_at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -9,7 +9,8 @@ from shop.ids import ChargeId, OrderId, RefundId, SupplierOrderId
 
 
 class Pay(In):
-    """How to pay. `payment_method` is one that the gateway gave; without it the payer completes the payment there."""
+    """How to pay. `payment_method` is one that the gateway gave; without it the payer completes the payment with the
+    `client_secret` that the payment tells a moment later."""
 
     method: Literal["bank_transfer", "stripe"]
     payment_method: Annotated[str, Field(min_length=3, max_length=100, pattern=r"^[A-Za-z0-9_]+$")] | None = None
@@ -17,7 +18,8 @@ class Pay(In):
 
 class ChargeOut(Out):
     """A payment asked for. `reference` is the code to name in a transfer's remittance note; `action_url` is where the
-    payer has to go to complete it, when the gateway says so."""
+    payer has to go to complete it, and `client_secret` what the gateway's form completes it with, as soon as the
+    gateway says so and as long as it waits for the payer."""
 
     id: ChargeId
     order_id: OrderId
@@ -27,6 +29,7 @@ class ChargeOut(Out):
     refunded_fen: int
     reference: str
     action_url: str | None
+    client_secret: str | None
     failure: str | None
 
 

@@ -18,11 +18,11 @@ from structlog.testing import capture_logs
 
 from config.settings import settings
 from shop import clock
-from shop.accounts.models import Kind
+from shop.accounts.models import Kind, Organisation
 from shop.actor import SYSTEM
 from shop.db import in_unit_of_work, unit_of_work
 from shop.ledger.service import PLATFORM_ID
-from shop.orders.models import SupplierOrder
+from shop.orders.models import Order, SupplierOrder
 from shop.orders.service.cancelling import cancel_order
 from shop.outbox.models import Event
 from shop.payments.gateway import Gateway, Unknown
@@ -450,3 +450,84 @@ def test_money_taken_a_second_time_is_told_as_an_error_and_given_back(standin: S
     back = [effect for effect in standin.account.effects if effect["effect"] == "refund"]
     assert [(effect["payment_intent"], effect["amount"]) for effect in back] == [(second.id, charge.amount_fen)]
     assert (status_of(charge_id), posted("payment"), posted("refund")) == ("succeeded", 1, 0)
+
+
+def ask_once_more(order_id: UUID, method: Method, payment_method: str | None = None) -> UUID:
+    with unit_of_work() as session:
+        buyer = session.get_one(Order, order_id).buyer_id
+        actor = a.a_member(session, session.get_one(Organisation, buyer))
+        return charging.request(
+            session, actor=actor, order_id=order_id, method=method, payment_method=payment_method, now=a.NOW
+        ).id
+
+
+def test_a_payment_that_waits_for_its_payer_tells_what_completes_it_until_it_is_completed(standin: StandIn) -> None:
+    charge_id, _ = asked(None)
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        charge = charge_of(session, charge_id)
+    assert charge.client_secret == intent(standin, charge_id)["client_secret"]
+    assert charge.gateway_id is not None
+    gateway_work.gateway().confirm(
+        charge.gateway_id, payment_method="pm_card_visa", idempotency_key="browser", return_url="http://127.0.0.1/"
+    )
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        charge = charge_of(session, charge_id)
+    assert (charge.status, charge.client_secret) == ("succeeded", None)
+
+
+@pytest.mark.parametrize("how", [None, "pm_card_authenticationRequired"])
+def test_a_payment_that_nobody_completed_makes_way_for_the_next_and_is_ended_at_the_gateway(
+    standin: StandIn, how: str | None
+) -> None:
+    charge_id, order_id = asked(how)
+    gateway_work.charge(charge_id)
+    ask_once_more(order_id, Method.BANK_TRANSFER)
+    with unit_of_work() as session:
+        charge = charge_of(session, charge_id)
+        assert (charge.status, charge.failure, charge.client_secret) == ("cancelled", "replaced", None)
+        told = session.scalars(select(Event.payload).where(Event.kind == "charge.withdrawn")).one()
+    assert told == {"charge_id": charge_id.hex}
+    for _ in range(2):
+        gateway_work.withdraw(charge_id)
+    assert intent(standin, charge_id)["status"] == "canceled"
+
+
+def test_a_payment_whose_money_is_being_taken_makes_way_for_none(standin: StandIn) -> None:
+    _, order_id = asked("pm_card_visa")
+    with pytest.raises(charging.AlreadyAsked):
+        ask_once_more(order_id, Method.STRIPE)
+
+
+def test_money_that_came_before_the_end_of_a_withdrawn_payment_is_booked_and_the_next_is_not_charged(
+    standin: StandIn,
+) -> None:
+    charge_id, order_id = asked(None)
+    gateway_work.charge(charge_id)
+    made = gateway_id_of(charge_id)
+    assert made is not None
+    next_id = ask_once_more(order_id, Method.STRIPE, "pm_card_visa")
+    gateway_work.gateway().confirm(
+        made, payment_method="pm_card_visa", idempotency_key="browser", return_url="http://127.0.0.1/"
+    )
+    gateway_work.withdraw(charge_id)
+    gateway_work.charge(next_id)
+    assert (status_of(charge_id), status_of(next_id)) == ("succeeded", "cancelled")
+    assert (taken(standin), posted("payment"), order_status(order_id)) == (1, 1, {"confirmed"})
+
+
+def test_a_payment_made_while_its_charge_was_withdrawn_is_ended(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge_id, order_id = asked(None)
+    create = Gateway.create_payment_intent
+
+    def withdraw_first(self: Gateway, **told: Any) -> Any:
+        ask_once_more(order_id, Method.BANK_TRANSFER)
+        gateway_work.withdraw(charge_id)
+        return create(self, **told)
+
+    monkeypatch.setattr(Gateway, "create_payment_intent", withdraw_first)
+    gateway_work.charge(charge_id)
+    assert (status_of(charge_id), intent(standin, charge_id)["status"]) == ("cancelled", "canceled")

@@ -1,6 +1,7 @@
 """Money that comes late, twice or for what was cancelled meanwhile: booked, and given back where it pays nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from uuid import UUID
 
@@ -206,6 +207,26 @@ def test_a_paid_on_terms_order_is_not_asked_for_again(world: World, session: Ses
     receive(world, ask(world, order_id))
     with pytest.raises(charging.NothingToPay):
         ask(world, order_id)
+
+
+def test_a_payment_on_terms_stays_open_for_a_period_and_another_may_be_asked_for_then(
+    world: World, session: Session
+) -> None:
+    order_id, (part,) = deliver(world, {offers(world, 1)[0]: 10}, "on_terms")
+    find(world, part)
+    notice = ask(world, order_id)
+    before, after = a.NOW + timedelta(days=30, seconds=-1), a.NOW + timedelta(days=30)
+    assert charging.withdraw_old_notices(session, now=before) == 0
+    assert charging.is_wanted(session, notice, before)
+    assert not charging.is_wanted(session, notice, after)  # what the sweep ends a payment at the gateway by
+    assert charging.withdraw_old_notices(session, now=after) == 1
+    session.refresh(notice)
+    assert (notice.status, notice.failure) == ("cancelled", "not paid in its period")
+    again = ask(world, order_id)
+    receive(world, notice)  # the buyer paid the first one after all
+    session.refresh(again)
+    assert (again.status, refunds(session)) == ("cancelled", [])
+    adds_up(session)
 
 
 @given(

@@ -2,16 +2,17 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
 
-from sqlalchemy import any_, exists, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Interval, any_, case, exists, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
+from shop.clock import day_start
 from shop.errors import Invalid, NotFound, Refusal
 from shop.facts import service as facts
 from shop.facts.models import Fact, Measure
@@ -29,6 +30,10 @@ from shop.payments.queries import locked_parts, paid_parts, share_of
 from shop.payments.service import refunding
 
 FINISHED = (Status.INSPECTED, Status.SETTLED)
+OPEN_ON_TERMS = ((date(2020, 1, 1), timedelta(days=30)),)
+"""How long a payment of an order on terms may stay open, from the day a rule begins; in advance the order's window
+ends it. Another one may be asked for then; money that comes all the same is booked, and given back if it pays nothing.
+"""
 
 
 class NothingToPay(Refusal):
@@ -64,7 +69,7 @@ def request(
     """Ask for the money of an order: NotFound, NothingToPay, AlreadyAsked, or Invalid for a sum the method cannot take.
 
     Prepaid orders are charged for what is placed, orders on terms for what was accepted once every living part is
-    inspected. One payment of an order may be open at a time.
+    inspected. One payment of an order may be open at a time; one at the gateway that waits for its payer makes way.
     """
     order = queries.order(session, actor, order_id)
     session.execute(  # charges before parts, as whoever settles one locks them
@@ -77,6 +82,7 @@ def request(
         raise NothingToPay
     if method is Method.STRIPE and amount > MAX_AMOUNT_FEN:
         raise Invalid(f"The gateway takes at most {MAX_AMOUNT_FEN} fen at once; pay by transfer.", pointer="/method")
+    make_way(session, order.id, now)
     charge_id = session.execute(
         insert(Charge)
         .values(
@@ -105,6 +111,27 @@ def request(
     if method is Method.STRIPE:
         outbox.announce(session, "charge.requested", now=now, seen_by=[order.buyer_id], charge_id=charge.id)
     return charge
+
+
+def make_way(session: Session, order_id: UUID, now: datetime) -> None:
+    """Withdraw the payment of an order that waits for its payer at the gateway; the worker ends it there.
+
+    One whose money the gateway is taking, or may have taken, stays.
+    """
+    withdrawn = session.scalars(
+        update(Charge)
+        .where(
+            Charge.order_id == order_id,
+            Charge.method == Method.STRIPE,
+            Charge.status == ChargeStatus.PENDING,
+            Charge.payment_method.is_(None) | Charge.action_url.is_not(None),
+        )
+        .values(status=ChargeStatus.CANCELLED, failure="replaced", client_secret=None)
+        .returning(Charge.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for charge_id in withdrawn:
+        outbox.announce(session, "charge.withdrawn", now=now, charge_id=charge_id)
 
 
 def what_is_due(order: Order, parts: Sequence[SupplierOrder]) -> tuple[list[SupplierOrder], int]:
@@ -149,7 +176,7 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: st
     charge = session.scalars(
         update(Charge)
         .where(Charge.id == charge_id, Charge.status.in_(NOT_PAID))
-        .values(status=ChargeStatus.SUCCEEDED, paid_at=now, failure=None)
+        .values(status=ChargeStatus.SUCCEEDED, paid_at=now, failure=None, client_secret=None)
         .returning(Charge)
         .execution_options(populate_existing=True)
     ).first()
@@ -220,17 +247,49 @@ def is_wanted(session: Session, charge: Charge, now: datetime) -> bool:
     """Whether a charge still asks for what is to be paid: nothing of it cancelled, too late or paid otherwise."""
     if paid_parts(session, charge.order_id, but=charge.id) & set(charge.parts):
         return False
-    if queries.terms_of(session, charge.order_id) != Terms.PREPAID:
-        return True
-    gone = session.scalar(
-        select(func.count())
-        .select_from(SupplierOrder)
-        .where(
-            SupplierOrder.id.in_(charge.parts),
-            (SupplierOrder.status != Status.PLACED) | (SupplierOrder.pay_before <= now),
-        )
+    return not session.scalar(select(is_over(now)).where(Charge.id == charge.id))
+
+
+def is_over(now: datetime) -> ColumnElement[bool]:
+    """Whether the time in which a charge may be paid has passed, or what it pays for is no longer to be paid."""
+    gone = exists().where(
+        SupplierOrder.id == any_(Charge.parts),
+        (SupplierOrder.status != Status.PLACED) | (SupplierOrder.pay_before <= now),
     )
-    return not gone
+    return case((is_on_terms(), Charge.created_at + period_on_terms() <= now), else_=gone)
+
+
+def is_on_terms() -> ColumnElement[bool]:
+    return exists().where(Order.id == Charge.order_id, Order.terms == Terms.ON_TERMS)
+
+
+def period_on_terms() -> ColumnElement[timedelta]:
+    """The period of the rule that was in force when the charge was made."""
+    rules = [(Charge.created_at >= day_start(begins), literal(period, Interval)) for begins, period in OPEN_ON_TERMS]
+    return case(*reversed(rules), else_=literal(OPEN_ON_TERMS[0][1], Interval))
+
+
+def withdraw_old_notices(session: Session, *, now: datetime, limit: int = 50) -> int:
+    """Take back notices of orders on terms that nobody paid in their period; gives how many."""
+    old = (
+        select(Charge.id)
+        .where(
+            Charge.status == ChargeStatus.PENDING,
+            Charge.method == Method.BANK_TRANSFER,
+            is_on_terms(),
+            Charge.created_at + period_on_terms() <= now,
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    done = session.scalars(
+        update(Charge)
+        .where(Charge.id.in_(old))
+        .values(status=ChargeStatus.CANCELLED, failure="not paid in its period")
+        .returning(Charge.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(done.all())
 
 
 def record_paid(session: Session, charge: Charge, of: Measure, now: datetime) -> None:
@@ -293,7 +352,7 @@ def fail(
     changed = session.execute(
         update(Charge)
         .where(Charge.id == charge_id, Charge.status.in_(OPEN))
-        .values(status=status, failure=reason[:500])
+        .values(status=status, failure=reason[:500], client_secret=None)
         .returning(Charge.id)
         .execution_options(synchronize_session=False)
     ).first()

@@ -27,6 +27,7 @@ BATCH = 200
 PATIENCE = 3
 CLOCKS_APART_S = 300
 WAITING = ("requires_payment_method", "requires_confirmation")
+WAITS_FOR_PAYER = (*WAITING, "requires_action")
 
 
 @cache
@@ -73,6 +74,14 @@ def charge(charge_id: UUID) -> None:
         log.error("payment_not_ours", charge=asked.id.hex, payment=made.id)
 
 
+def withdraw(charge_id: UUID) -> None:
+    """End at the gateway what was withdrawn here; money that it had taken already is booked."""
+    asked = in_unit_of_work(lambda session: session.get_one(Charge, charge_id))
+    made = give_up(asked)
+    if made is not None and not in_unit_of_work(lambda session: learn(session, made, business_now(session))):
+        log.error("payment_not_ours", charge=asked.id.hex, payment=made.id)
+
+
 def take(asked: Charge) -> stripe.Payment:
     """Ask for the payment, or find the one that was asked for, and pay it when the buyer said how.
 
@@ -107,7 +116,7 @@ def take(asked: Charge) -> stripe.Payment:
 def give_up(asked: Charge) -> stripe.Payment | None:
     """End a payment that took no money; gives it as it stands now, or None when there never was one."""
     made = known(asked)
-    if made is None or made.status not in (*WAITING, "requires_action", "requires_capture"):
+    if made is None or made.status not in (*WAITS_FOR_PAYER, "requires_capture"):
         return made
     try:
         return gateway().cancel(made.id, idempotency_key=f"charge-{asked.id.hex}-cancel")
@@ -138,20 +147,24 @@ def end(charge_id: UUID, reason: str, status: Literal[ChargeStatus.FAILED, Charg
 def kept(charge_id: UUID, made: stripe.Payment) -> stripe.Payment:
     """Keep the gateway's id before the next call, in a commit of its own; gives the payment that is kept.
 
-    Where another process kept another one first, only that one is ever paid, and this one is ended.
+    Where another process kept another one first, only that one is ever paid, and this one is ended; so is one whose
+    charge was withdrawn meanwhile.
     """
 
-    def remember(session: Session) -> str | None:
+    def remember(session: Session) -> tuple[str | None, str]:
         which = update(Charge).where(Charge.id == charge_id, Charge.gateway_id.is_(None))
         session.execute(which.values(gateway_id=made.id).execution_options(synchronize_session=False))
-        return session.scalar(select(Charge.gateway_id).where(Charge.id == charge_id))
+        first, status = session.execute(select(Charge.gateway_id, Charge.status).where(Charge.id == charge_id)).one()
+        return first, status
 
-    first = in_unit_of_work(remember)
-    if first is None or first == made.id:
+    first, status = in_unit_of_work(remember)
+    if first == made.id and status in (*OPEN, ChargeStatus.SUCCEEDED):
         return made
-    log.error("payment_made_twice", charge=charge_id.hex, kept=first, ended=made.id)
-    with suppress(stripe.GatewayError):
-        gateway().cancel(made.id, idempotency_key=f"twice-{made.id}-cancel")
+    assert first is not None
+    if first != made.id:
+        log.error("payment_made_twice", charge=charge_id.hex, kept=first, ended=made.id)
+    with suppress(stripe.Refused):
+        gateway().cancel(made.id, idempotency_key=f"ended-{made.id}-cancel")
     return gateway().retrieve(first)
 
 
@@ -179,8 +192,12 @@ def learn(session: Session, payment: stripe.Payment, now: datetime) -> bool:
         charging.settle_charge(session, charge_id=ours.id, now=now)
     elif payment.status == "canceled":
         charging.fail(session, charge_id=ours.id, reason="cancelled at the gateway", status=ChargeStatus.CANCELLED)
-    elif payment.action_url is not None:
-        session.execute(update(Charge).where(Charge.id == ours.id).values(action_url=payment.action_url))
+    elif payment.status in WAITS_FOR_PAYER:
+        session.execute(
+            update(Charge)
+            .where(Charge.id == ours.id, Charge.status.in_(OPEN))
+            .values(action_url=payment.action_url, client_secret=payment.client_secret)
+        )
     return True
 
 
