@@ -303,8 +303,47 @@ def test_what_was_asked_about_is_left_alone_for_a_while(standin: StandIn) -> Non
     assert [gateway_work.ask_again() for _ in range(3)] == [1, 0, 0]
     with unit_of_work() as session:
         assert charge_of(session, charge_id).asked == 1
-        session.execute(text("UPDATE charge SET asked_at = asked_at - interval '61 seconds'"))
+        session.execute(text("UPDATE charge SET asked_at = asked_at - interval '200 seconds'"))
     assert gateway_work.ask_again() == 1
+
+
+@pytest.mark.parametrize(
+    ("age", "pause", "asked_again"), [("1 day", "3 hours", 0), ("1 day", "5 hours", 1), ("2 hours", "90 minutes", 1)]
+)
+def test_a_charge_that_waits_for_its_payer_is_asked_about_ever_more_seldom_up_to_hours(
+    standin: StandIn, age: str, pause: str, asked_again: int
+) -> None:
+    charge_id, _ = asked(None)
+    gateway_work.charge(charge_id)
+    with unit_of_work() as session:
+        session.execute(
+            text(
+                "UPDATE charge SET recorded_at = clock_timestamp() - CAST(:age AS interval),"
+                " asked_at = clock_timestamp() - CAST(:pause AS interval)"
+            ),
+            {"age": age, "pause": pause},
+        )
+    assert gateway_work.ask_again() == asked_again
+
+
+def test_one_sweep_asks_at_a_time_and_the_next_may_when_it_is_over(standin: StandIn) -> None:
+    asked(None)
+    make_old()
+    with gateway_work.one_at_a_time() as mine:
+        assert mine
+        assert gateway_work.ask_again() == 0
+    assert gateway_work.ask_again() == 1
+
+
+def test_a_sweep_begins_nothing_when_its_time_is_over(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge_id, _ = asked(None)
+    raw = event_of(charge_id, "payment_intent.processing")
+    with unit_of_work() as session:
+        webhooks.store(session, event=json.loads(raw), raw=raw)
+    make_old()
+    monkeypatch.setattr(gateway_work, "BUDGET_S", 0.2)
+    monkeypatch.setattr(gateway_work, "apply", lambda _: time.sleep(0.3))
+    assert [gateway_work.ask_again(), gateway_work.ask_again()] == [1, 1]
 
 
 def test_an_event_that_breaks_its_handler_holds_nobody_up(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,21 @@
 A slow gateway holds no connection and no lock; a key made of our row's id makes a repeated call one call.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Interval, cast, func, literal, select, update
+from sqlalchemy import Interval, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
 from shop.clock import business_now
-from shop.db import in_unit_of_work
+from shop.db import engine, in_unit_of_work
 from shop.payments import gateway as stripe
 from shop.payments.models import OPEN, Charge, ChargeStatus, Method, Refund, RefundStatus, WebhookEvent
 from shop.payments.service import charging, refunding, webhooks
@@ -24,7 +25,9 @@ from shop.payments.service import charging, refunding, webhooks
 log = structlog.get_logger()
 OLD = timedelta(seconds=10)
 BATCH = 200
+BUDGET_S = 20.0  # of one ring of the sweep: nothing new is begun after it
 PATIENCE = 3
+ASKER = 7_207_003  # the advisory lock that lets one sweep ask at a time
 CLOCKS_APART_S = 300
 WAITING = ("requires_payment_method", "requires_confirmation")
 WAITS_FOR_PAYER = (*WAITING, "requires_action")
@@ -272,19 +275,43 @@ def ask_again() -> int:
     """Go on with everything that was left open for longer than ten seconds; gives how much that was.
 
     One by one, each marked as asked before it is: what fails, fails alone and waits for twice as long, up to a minute
-    for money and an hour for events that fit no payment. A gateway that does not answer three times running is left
-    alone until the next ring.
+    where money may have moved and hours where somebody else has to do something first. A gateway that does not answer
+    three times running is left alone until the next ring; so is all that is left after `BUDGET_S`. One sweep at a time.
     """
+    with one_at_a_time() as mine:
+        return ask_all() if mine else 0
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[bool]:
+    """Whether this sweep is the only one: a lock of a session outside any transaction, let go when its process dies."""
+    with engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        mine = bool(connection.scalar(select(func.pg_try_advisory_lock(ASKER))))
+        try:
+            yield mine
+        finally:
+            if mine:
+                connection.execute(select(func.pg_advisory_unlock(ASKER)))
+
+
+def ask_all() -> int:
     asked = 0
     silences = 0
-    steps: tuple[tuple[type[Any], Any, timedelta, Callable[[Any], object]], ...] = (
-        (WebhookEvent, WebhookEvent.applied_at.is_(None), timedelta(hours=1), apply),
-        (Charge, Charge.status.in_(OPEN) & (Charge.method == Method.STRIPE), timedelta(minutes=1), charge),
-        (Refund, Refund.status == RefundStatus.PENDING, timedelta(minutes=1), refund),
+    ends = time.monotonic() + BUDGET_S
+    by_gateway = select(Charge.id).where(Charge.method == Method.STRIPE)
+    steps: tuple[tuple[type[Any], Any, Callable[[datetime], Any], Callable[[Any], object]], ...] = (
+        (WebhookEvent, WebhookEvent.applied_at.is_(None), lambda _: literal(timedelta(hours=1), Interval), apply),
+        (Charge, Charge.status.in_(OPEN) & (Charge.method == Method.STRIPE), patience, charge),
+        (
+            Refund,
+            (Refund.status == RefundStatus.PENDING) & Refund.charge_id.in_(by_gateway),
+            lambda _: literal(timedelta(hours=1), Interval),
+            refund,
+        ),
     )
     for model, left_open, longest, work in steps:
         for _ in range(BATCH):
-            if silences == PATIENCE:
+            if silences == PATIENCE or time.monotonic() > ends:
                 break
             key = in_unit_of_work(partial(next_open, model=model, left_open=left_open, longest=longest))
             if key is None:
@@ -294,10 +321,17 @@ def ask_again() -> int:
     return asked
 
 
-def next_open(session: Session, *, model: type[Any], left_open: Any, longest: timedelta) -> Any:
+def patience(now: datetime) -> Any:
+    """The longest pause between two questions about a charge: hours while it waits for its payer, whose deed the
+    gateway tells by itself; a minute where the answer was lost, or the time to pay is over and the stock waits."""
+    soon = (Charge.status == ChargeStatus.UNKNOWN) | charging.is_over(now)
+    return case((soon, literal(timedelta(minutes=1), Interval)), else_=literal(timedelta(hours=4), Interval))
+
+
+def next_open(session: Session, *, model: type[Any], left_open: Any, longest: Callable[[datetime], Any]) -> Any:
     """The one that waits longest for its next question, marked as asked now; None when none is due."""
     last = func.coalesce(model.asked_at, model.recorded_at)
-    pause = func.greatest(cast(literal(OLD), Interval), func.least(last - model.recorded_at, longest))
+    pause = func.greatest(literal(OLD, Interval), func.least(last - model.recorded_at, longest(business_now(session))))
     chosen = (
         select(model.id)
         .where(left_open, last + pause < func.clock_timestamp())
