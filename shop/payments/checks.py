@@ -52,15 +52,16 @@ CHECKS = {
         GROUP BY s.id HAVING s.status <> 'settled' OR COALESCE(sum(e.amount_fen), 0) <>
             COALESCE(s.accepted_goods_fen, 0) + COALESCE(s.accepted_freight_fen, 0)
     """,
-    "payments: an order that is wholly settled and refunded leaves nothing on anybody's account": """
+    "payments: an order that is wholly settled or cancelled, and refunded, leaves nothing on anybody's account": """
         SELECT t.order_id, e.account_id, sum(e.amount_fen) FROM ledger_transaction t
         JOIN ledger_entry e ON e.transaction_id = t.id
         WHERE t.order_id IS NOT NULL
-          AND NOT EXISTS (SELECT 1 FROM supplier_order s WHERE s.order_id = t.order_id AND s.status <> 'settled')
+          AND NOT EXISTS (SELECT 1 FROM supplier_order s WHERE s.order_id = t.order_id
+                          AND s.status NOT IN ('settled', 'cancelled'))
           AND NOT EXISTS (SELECT 1 FROM refund r JOIN charge c ON c.id = r.charge_id
                           WHERE c.order_id = t.order_id AND r.status <> 'succeeded')
           AND NOT EXISTS (SELECT 1 FROM event v LEFT JOIN delivery d ON d.event_id = v.id
-                          WHERE v.kind = 'supplier_order.inspected'
+                          WHERE v.kind IN ('supplier_order.inspected', 'supplier_order.cancelled')
                             AND v.payload ->> 'order_id' = replace(CAST(t.order_id AS text), '-', '')
                             AND (v.posted_no IS NULL OR d.status IN ('waiting', 'sent', 'claimed')))
         GROUP BY t.order_id, e.account_id

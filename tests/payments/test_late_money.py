@@ -321,3 +321,17 @@ def test_an_order_over_five_cooperatives_is_settled_once_by_rivals(committed: st
     with unit_of_work() as session:
         assert balance(session, PLATFORM_ID, AccountKind.BANK) == 0
         adds_up(session)
+
+
+def test_money_left_behind_by_a_cancelled_part_is_found_once_nobody_works_on_it(world: World, session: Session) -> None:
+    placed = world.place({world.offer().id: 10}, terms="prepaid")
+    receive(world, ask(world, placed.id))
+    cancel_supplier_order(session, supplier_order_id=placed.parts[0].id, by=SYSTEM, reason="no", now=a.NOW)
+    (statement,) = (text(sql) for name, sql in PAYMENT_CHECKS.items() if "leaves nothing on anybody's account" in name)
+    assert session.execute(statement).all() == []  # the word of it is still on its way
+    session.execute(text("UPDATE event SET posted_no = 1 WHERE kind = 'supplier_order.cancelled'"))
+    assert {int(fen) for _, _, fen in session.execute(statement)} == {placed.total_fen, -placed.total_fen}
+    refunding.after_cancellation(session, supplier_order_id=placed.parts[0].id, now=a.NOW)
+    assert session.execute(statement).all() == []  # the money is on its way back
+    give_all_back(session)
+    assert session.execute(statement).all() == []
