@@ -77,6 +77,21 @@ class Charge(Model):
     paid_at: Mapped[datetime | None]
 
 
+class BankReceipt(Model):
+    """A line of the platform's bank statement that paid a charge.
+
+    `payer_name` may be a person's: it stands here alone and may be erased; what never changes holds the row's id.
+    """
+
+    __tablename__ = "bank_receipt"
+
+    id: Mapped[UUID] = id_column()
+    charge_id: Mapped[UUID] = mapped_column(ForeignKey("charge.id"), unique=True)
+    buyer_id: Mapped[UUID]
+    payer_name: Mapped[str | None]
+    booked_at: Mapped[datetime]
+
+
 class RefundStatus(StrEnum):
     """`failed`: the gateway could not give it back, so a person has to, by transfer."""
 

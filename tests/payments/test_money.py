@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind
 from shop.actor import SYSTEM
+from shop.audit.models import AuditEntry
 from shop.db import in_unit_of_work, unit_of_work
 from shop.errors import NotFound
 from shop.facts.models import Fact
@@ -22,8 +23,9 @@ from shop.ledger.models import AccountKind, Balance, CreditLimit, Entry, Transac
 from shop.ledger.service import PLATFORM_ID, Leg
 from shop.orders.models import Status, SupplierOrder
 from shop.orders.service.cancelling import cancel_order
+from shop.outbox.models import Event
 from shop.payments.checks import CHECKS as PAYMENT_CHECKS
-from shop.payments.models import Charge, Method, Refund, RefundReason
+from shop.payments.models import BankReceipt, Charge, Method, Refund, RefundReason
 from shop.payments.service import charging, refunding, settling
 from tests import builders as a
 from tests.builders import World
@@ -98,6 +100,20 @@ def test_a_transfer_for_the_notice_pays_and_confirms_the_order(world: World, ses
     paid = session.scalar(select(func.sum(Fact.amount_fen)).where(Fact.measure == "paid"))
     assert paid == placed.total_fen
     adds_up(session)
+
+
+def test_the_payer_s_name_stands_in_one_row_that_may_be_erased_and_only_its_id_elsewhere(
+    world: World, session: Session
+) -> None:
+    charge = receive(world, ask(world, world.place({world.offer().id: 10}, terms="prepaid").id))
+    session.flush()
+    receipt = session.scalars(select(BankReceipt).where(BankReceipt.charge_id == charge.id)).one()
+    assert receipt.payer_name == "国库集中支付中心"
+    entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "book_receipt")).one()
+    assert entry.change == {"receipt": receipt.id.hex}
+    event = session.scalars(select(Event).where(Event.kind == "charge.succeeded")).one()
+    assert event.payload == {"charge_id": charge.id.hex}
+    session.execute(text("UPDATE bank_receipt SET payer_name = NULL"))
 
 
 def test_an_order_has_one_open_payment_and_a_paid_notice_is_paid_once(world: World, session: Session) -> None:

@@ -25,7 +25,7 @@ from shop.orders.models import Order, Status, SupplierOrder, Terms
 from shop.orders.service import cancelling, moving
 from shop.outbox import service as outbox
 from shop.payments.gateway import MAX_AMOUNT_FEN
-from shop.payments.models import NOT_PAID, OPEN, Charge, ChargeStatus, Method, RefundReason
+from shop.payments.models import NOT_PAID, OPEN, BankReceipt, Charge, ChargeStatus, Method, RefundReason
 from shop.payments.queries import locked_parts, paid_parts, share_of
 from shop.payments.service import refunding
 
@@ -161,14 +161,20 @@ def receive_transfer(
         raise NotFound("No payment notice has this reference.")
     if charge.amount_fen != amount_fen:
         raise AmountDiffers(asked_fen=charge.amount_fen, received_fen=amount_fen)
-    if not settle_charge(session, charge_id=charge.id, now=now, payer=payer_name):
+    if not settle_charge(session, charge_id=charge.id, now=now):
         raise AlreadyAsked("This notice is paid already.", reference=reference)
-    audit.record(session, by=by, action="book_receipt", kind="charge", subject=charge.id, now=now, payer=payer_name)
+    receipt = BankReceipt(
+        id=new_id(), charge_id=charge.id, buyer_id=charge.buyer_id, payer_name=payer_name, booked_at=now
+    )
+    session.add(receipt)
+    audit.record(
+        session, by=by, action="book_receipt", kind="charge", subject=charge.id, now=now, receipt=receipt.id.hex
+    )
     session.refresh(charge)
     return charge
 
 
-def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: str | None = None) -> bool:
+def settle_charge(session: Session, *, charge_id: UUID, now: datetime) -> bool:
     """The money of a charge is in: book it, record it, confirm what it pays. False when that was done before.
 
     Parts that were cancelled or paid otherwise while the money was on its way are refunded.
@@ -208,14 +214,7 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime, payer: st
         elif part.status == Status.CANCELLED:
             refunding.begin(session, charge, part.id, part.id, share, RefundReason.CANCELLED, now)
     withdraw_notices(session, charge.order_id, "paid otherwise")
-    outbox.announce(
-        session,
-        "charge.succeeded",
-        now=now,
-        seen_by=[charge.buyer_id],
-        charge_id=charge.id,
-        payer=payer,
-    )
+    outbox.announce(session, "charge.succeeded", now=now, seen_by=[charge.buyer_id], charge_id=charge.id)
     return True
 
 
