@@ -118,6 +118,8 @@ def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
             say(f"{today:%Y-%m-%d}: {placed} orders placed, {inspected} deliveries inspected")
         finish(stage)
     polled("The end of the workers' work", nothing_waits)
+    while send_refunds(stage):
+        polled("The end of the workers' work", nothing_waits)
     in_unit_of_work(mark_played)
     told = ", ".join(f"{number} {what}" for what, number in sorted(stage.counts.items()))
     say(f"The demo year is played in {time.monotonic() - began:.0f} s: {told}.")
@@ -241,6 +243,7 @@ def play_step(stage: Stage, step: int, today: datetime) -> None:
     stage.count("orders", len(orders))
     inspect_arrivals(stage)
     wait_for(stage, orders)
+    send_refunds(stage)
     if step % 6 == 2:
         first = orders[0]
         first["buyer"].client.post(
@@ -316,6 +319,23 @@ def pay(stage: Stage, order: dict[str, Any], *, by_card: bool) -> None:
             key=f"{order['key']}-receipt",
         )
     stage.count("paid by card" if by_card else "paid by bank transfer")
+
+
+def send_refunds(stage: Stage) -> int:
+    """The operator sends back by bank transfer what came by one, and books it; gives how many refunds that were."""
+    waiting = stage.operator.get("/v1/admin/refunds?status=pending&method=bank_transfer&limit=200")["items"]
+    today = clock.business_day(in_unit_of_work(clock.business_now))
+
+    def send(refund: dict[str, Any]) -> None:
+        stage.operator.post(
+            f"/v1/admin/refunds/{refund['id']}/sent",
+            {"bank_reference": f"DEMO-{refund['id'][4:]}", "sent_on": f"{today:%Y-%m-%d}"},
+            key=f"demo-{refund['id']}-sent",
+        )
+
+    stage.all(send, waiting)
+    stage.count("refunds by bank transfer", len(waiting))
+    return len(waiting)
 
 
 def polled(what: str, ask: Callable[[], bool]) -> None:

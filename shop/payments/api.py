@@ -8,13 +8,25 @@ from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound, Refusal
+from shop.http import cursors
 from shop.http.routes import PUBLIC, REQUIRED, Routes, audience, roles
-from shop.ids import OrderId
+from shop.ids import OrderId, RefundId
 from shop.orders import queries
 from shop.payments.gateway import InvalidSignature
-from shop.payments.models import Charge, Method, Refund
-from shop.payments.schemas import BankReceipt, ChargeOut, Pay, PaymentsOut, RefundOut
-from shop.payments.service import charging, webhooks
+from shop.payments.models import BankPayment, Charge, Method, Refund
+from shop.payments.queries import refunds
+from shop.payments.schemas import (
+    BankReceipt,
+    ChargeOut,
+    Pay,
+    PaymentsOut,
+    RefundOut,
+    RefundPage,
+    RefundSent,
+    RefundsQuery,
+    RefundToSendOut,
+)
+from shop.payments.service import charging, refunding, webhooks
 from shop.payments.service.gateway_work import gateway
 
 routes = Routes("/v1", tag="Payments")
@@ -71,7 +83,7 @@ def read_payments(session: Session, actor: Actor, order_id: OrderId) -> Payments
     """What was asked for an order, and what went back."""
     order = queries.order(session, actor, order_id)
     charges = session.scalars(select(Charge).where(Charge.order_id == order.id).order_by(Charge.id)).all()
-    refunds = session.scalars(
+    given_back = session.scalars(
         select(Refund).where(Refund.charge_id.in_([charge.id for charge in charges])).order_by(Refund.id)
     )
     return PaymentsOut(
@@ -84,7 +96,7 @@ def read_payments(session: Session, actor: Actor, order_id: OrderId) -> Payments
                 status=refund.status,
                 amount_fen=refund.amount_fen,
             )
-            for refund in refunds
+            for refund in given_back
         ],
     )
 
@@ -104,6 +116,57 @@ def book_bank_receipt(session: Session, actor: Actor, now: datetime, body: BankR
             reference=body.reference,
             amount_fen=body.amount_fen,
             payer_name=body.payer_name,
+            by=actor,
+            now=now,
+        )
+    )
+
+
+def to_send_out(refund: Refund, charge: Charge, line: BankPayment | None) -> RefundToSendOut:
+    return RefundToSendOut(
+        id=refund.id,
+        supplier_order_id=refund.supplier_order_id,
+        reason=refund.reason,
+        status=refund.status,
+        amount_fen=refund.amount_fen,
+        charge_id=charge.id,
+        order_id=charge.order_id,
+        buyer_id=charge.buyer_id,
+        method=charge.method,
+        failure=refund.failure,
+        created_at=refund.created_at.isoformat(),
+        bank_reference=line.bank_reference if line else None,
+        sent_on=line.sent_on if line else None,
+    )
+
+
+@routes.get("/admin/refunds", allow=roles(Role.OPERATOR, of=Audience.ADMIN), answers={200: RefundPage})
+def list_refunds(session: Session, query: RefundsQuery) -> RefundPage:
+    """Refunds, oldest first; those of transfers wait for an operator to send them."""
+    question = f"refunds {query.status} {query.method}"
+    after = cursors.decode_id(question, query.cursor) if query.cursor else None
+    found = refunds(session, status=query.status, method=query.method, after=after, limit=query.limit + 1)
+    page, following = cursors.cut(question, found, query.limit, id_of=lambda row: row[0].id)
+    return RefundPage(items=[to_send_out(*row) for row in page], next=following)
+
+
+@routes.post(
+    "/admin/refunds/<refund_id>/sent",
+    allow=roles(Role.OPERATOR, of=Audience.ADMIN),
+    answers={200: RefundToSendOut},
+    refusals=(NotFound, refunding.RefundIsDone, refunding.RefundIsAtGateway, refunding.LineIsBooked),
+    key=REQUIRED,
+)
+def book_refund_sent(
+    session: Session, actor: Actor, now: datetime, refund_id: RefundId, body: RefundSent
+) -> RefundToSendOut:
+    """Book that a refund was sent: of a transfer, or one that the gateway could not make."""
+    return to_send_out(
+        *refunding.send(
+            session,
+            refund_id=refund_id,
+            bank_reference=body.bank_reference,
+            sent_on=body.sent_on,
             by=actor,
             now=now,
         )

@@ -1,6 +1,6 @@
 """Charges, refunds and stored webhook events."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -93,7 +93,8 @@ class BankReceipt(Model):
 
 
 class RefundStatus(StrEnum):
-    """`failed`: the gateway could not give it back, so a person has to, by transfer."""
+    """`pending`: the gateway has it, or, for a transfer, an operator has to send it. `failed`: the gateway could not
+    give it back, so a person has to, by transfer."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -116,6 +117,7 @@ class Refund(Model):
         CheckConstraint("reason IN ('cancelled', 'not accepted', 'paid twice')", name="reason"),
         UniqueConstraint("charge_id", "source_id"),
         Index("ix_refund_open", "created_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_refund_unfinished", "status", "id", postgresql_where=text("status <> 'succeeded'")),
     )
 
     id: Mapped[UUID] = id_column()
@@ -132,6 +134,18 @@ class Refund(Model):
     asked_at: Mapped[datetime | None]
     asked: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     done_at: Mapped[datetime | None]
+
+
+class BankPayment(Model):
+    """An outgoing line of the platform's bank statement that gave a refund back; each line pays one."""
+
+    __tablename__ = "bank_payment"
+
+    refund_id: Mapped[UUID] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    buyer_id: Mapped[UUID]
+    bank_reference: Mapped[str] = mapped_column(unique=True)
+    sent_on: Mapped[date]
+    booked_at: Mapped[datetime]
 
 
 class WebhookEvent(Model):

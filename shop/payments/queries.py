@@ -9,7 +9,25 @@ from sqlalchemy.orm import Session
 
 from shop.facts.models import Fact, Measure
 from shop.orders.models import SupplierOrder
-from shop.payments.models import Charge, ChargeStatus, Refund, RefundReason
+from shop.payments.models import BankPayment, Charge, ChargeStatus, Refund, RefundReason
+
+
+def refunds(
+    session: Session, *, status: str | None, method: str | None, after: UUID | None, limit: int
+) -> Sequence[tuple[Refund, Charge, BankPayment | None]]:
+    """Refunds that fit, oldest first, each with the charge it comes out of and the bank's line that sent it, if any."""
+    wanted = (
+        select(Refund, Charge, BankPayment)
+        .join(Charge, Charge.id == Refund.charge_id)
+        .outerjoin(BankPayment, BankPayment.refund_id == Refund.id)
+    )
+    for column, value in ((Refund.status, status), (Charge.method, method)):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    if after is not None:
+        wanted = wanted.where(Refund.id > after)
+    found = session.execute(wanted.order_by(Refund.id).limit(limit))
+    return [(refund, charge, line) for refund, charge, line in found]
 
 
 def share_of(part: SupplierOrder, *, prepaid: bool) -> int:

@@ -1,11 +1,13 @@
 """Payments as JSON."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shop.http.routes import In, Out
-from shop.ids import ChargeId, OrderId, RefundId, SupplierOrderId
+from shop.http.fields import Day
+from shop.http.routes import In, Out, Query
+from shop.ids import ChargeId, OrderId, OrganisationId, RefundId, SupplierOrderId
 
 
 class Pay(In):
@@ -52,3 +54,38 @@ class BankReceipt(In):
     reference: Annotated[str, Field(pattern=r"^XF[0-9]{12}$")]
     amount_fen: Annotated[int, Field(ge=1, le=10**15)]
     payer_name: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RefundsQuery(Query):
+    """Which refunds: `pending` by `bank_transfer` are those that an operator has to send."""
+
+    status: Literal["pending", "succeeded", "failed"] | None = None
+    method: Literal["bank_transfer", "stripe"] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class RefundToSendOut(RefundOut):
+    """A refund as the platform sees it. `method` is the way that the money came; `bank_reference` and `sent_on` are
+    the outgoing line of the bank statement, once it is booked."""
+
+    charge_id: ChargeId
+    order_id: OrderId
+    buyer_id: OrganisationId
+    method: str
+    failure: str | None
+    created_at: str
+    bank_reference: str | None
+    sent_on: date | None
+
+
+class RefundPage(Out):
+    items: list[RefundToSendOut]
+    next: str | None
+
+
+class RefundSent(In):
+    """An outgoing line of the platform's bank statement."""
+
+    bank_reference: Annotated[str, Field(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_/-]+$")]
+    sent_on: Day

@@ -19,17 +19,21 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings
 from shop.accounts.models import Kind
-from shop.actor import Actor, Role
+from shop.actor import SYSTEM, Actor, Role
+from shop.audit.models import AuditEntry
 from shop.db import unit_of_work
 from shop.http import openapi, problems
 from shop.http.routes import REQUIRED, mount
+from shop.ids import new_id
 from shop.ledger.models import Transaction
 from shop.ledger.service import PLATFORM_ID
+from shop.orders.models import SupplierOrder
+from shop.orders.service.cancelling import cancel_supplier_order
 from shop.outbox.models import Event
 from shop.payments import api
 from shop.payments.gateway import Gateway
-from shop.payments.models import Charge, WebhookEvent
-from shop.payments.service import webhooks
+from shop.payments.models import Charge, Refund, RefundReason, RefundStatus, WebhookEvent
+from shop.payments.service import gateway_work, refunding, webhooks
 from tests import builders as a
 
 KEY, SECRET = "sk_test_api", "whsec_api_0123456789abcdef"
@@ -265,3 +269,75 @@ def test_the_document_says_what_may_be_refused(shop: Shop) -> None:
             assert operation.key == REQUIRED, operation.name
     answers = document["paths"]["/v1/buyer/orders/{order_id}/payments"]["post"]["responses"]
     assert {"201", "400", "401", "403", "404", "409", "422"} <= set(answers)
+
+
+def cancelled_after_a_transfer(shop: Shop, status: RefundStatus = RefundStatus.PENDING) -> str:
+    """The refund of an order that was paid by transfer and cancelled, after the worker was asked to give it back."""
+    notice = shop.post(shop.payments, {"method": "bank_transfer"}, "buyer").json
+    receipt = {"reference": notice["reference"], "amount_fen": notice["amount_fen"], "payer_name": "区财政国库"}
+    shop.post("/v1/admin/bank-receipts", receipt, "operator")
+    with unit_of_work() as session:
+        (part,) = session.scalars(select(SupplierOrder.id).where(SupplierOrder.order_id == shop.placed.id))
+        cancel_supplier_order(session, supplier_order_id=part, by=SYSTEM, reason="no", now=a.NOW)
+        refunding.after_cancellation(session, supplier_order_id=part, now=a.NOW)
+        refund_id = session.scalars(select(Refund.id)).one()
+    gateway_work.refund(refund_id)
+    if status == RefundStatus.FAILED:
+        with unit_of_work() as session:
+            refunding.fail(session, refund_id=refund_id, reason="x", now=a.NOW)
+    return f"rfd_{refund_id.hex}"
+
+
+@pytest.mark.parametrize("status", [RefundStatus.PENDING, RefundStatus.FAILED])
+def test_a_transfer_is_given_back_when_an_operator_books_the_line_that_sent_it(
+    shop: Shop, status: RefundStatus
+) -> None:
+    refund = cancelled_after_a_transfer(shop, status)
+    assert count(Transaction, Transaction.kind == "refund") == 0  # no money has moved yet
+    (listed,) = shop.get(f"/v1/admin/refunds?status={status}&method=bank_transfer", "operator").json["items"]
+    assert (listed["id"], listed["status"], listed["amount_fen"]) == (refund, status, shop.placed.total_fen)
+    assert shop.get("/v1/admin/refunds?status=succeeded", "operator").json == {"items": [], "next": None}
+    path, sent = f"/v1/admin/refunds/{refund}/sent", {"bank_reference": "F-0001", "sent_on": "2024-10-15"}
+    for by, code in (("auditor", 403), ("buyer", 404), ("seller", 404)):
+        assert shop.post(path, sent, by).status_code == code
+    assert shop.post(path, sent, "operator", key=None).status_code == 400
+    for day in ("2024-10-14", "2024-10-16"):  # before it was asked for, and to come
+        refused = shop.post(path, sent | {"sent_on": day}, "operator")
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/sent_on")
+    booked = shop.post(path, sent, "operator", key="sent")
+    assert (booked.status_code, booked.json["status"], booked.json["bank_reference"]) == (200, "succeeded", "F-0001")
+    assert shop.post(path, sent, "operator", key="sent").data == booked.data
+    assert shop.post(path, sent, "operator").json["code"] == "refund_done"
+    assert (count(Transaction, Transaction.kind == "refund"), count(Event, Event.kind == "refund.succeeded")) == (1, 1)
+    with unit_of_work() as session:
+        assert session.scalars(select(AuditEntry.action).order_by(AuditEntry.id.desc())).first() == "send_refund"
+
+
+def test_a_line_of_the_bank_statement_gives_one_refund_back(shop: Shop) -> None:
+    refund = cancelled_after_a_transfer(shop)
+    with unit_of_work() as session:
+        first = session.scalars(select(Refund)).one()
+        other = refunding.begin(  # there is nothing left to give back of the charge, so of another one
+            session, other_charge(session), first.supplier_order_id, new_id(), 1, RefundReason.CANCELLED, a.NOW
+        )
+    assert other is not None
+    sent = {"bank_reference": "F-0001", "sent_on": "2024-10-15"}
+    assert shop.post(f"/v1/admin/refunds/{refund}/sent", sent, "operator").status_code == 200
+    again = shop.post(f"/v1/admin/refunds/rfd_{other.hex}/sent", sent, "operator")
+    assert (again.status_code, again.json["code"]) == (409, "refund_at_gateway")
+    with unit_of_work() as session:
+        refunding.fail(session, refund_id=other, reason="the card is closed", now=a.NOW)
+    again = shop.post(f"/v1/admin/refunds/rfd_{other.hex}/sent", sent, "operator")
+    assert (again.status_code, again.json["code"]) == (409, "bank_line_booked")
+    assert shop.post(f"/v1/admin/refunds/rfd_{new_id().hex}/sent", sent, "operator").status_code == 404
+
+
+def other_charge(session: Session) -> Charge:
+    first = session.scalars(select(Charge)).one()
+    made = Charge(
+        order_id=first.order_id, buyer_id=first.buyer_id, parts=first.parts, method="stripe", status="succeeded",
+        amount_fen=5, reference="XF000000000001", created_at=a.NOW,
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    return made

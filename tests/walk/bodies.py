@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
         ]
     },
     "POST /v1/buyer/orders/<order_id>/payments": {"method": "bank_transfer"},
+    "POST /v1/admin/refunds/<refund_id>/sent": {"bank_reference": "F-0001", "sent_on": "2024-10-15"},
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship": {"carrier": "simulated"},
     "POST /v1/cooperative/shipments/<shipment_id>/tracking": {"ref": "9", "kind": "delivered", "place": "上海"},
     "POST /v1/admin/audit-mandates/<mandate_id>/revoke": {"reason": "x"},
@@ -123,6 +124,7 @@ WORDS = {"kind": "addresses"}
 
 SHARED = {
     "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
+    "POST /v1/admin/refunds/<refund_id>/sent": "the platform sends everybody's",
     "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
     "GET /v1/public/listings/<listing_id>": "public",
 }

@@ -21,6 +21,9 @@ from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.notices.models import Notice
+from shop.orders.service.cancelling import cancel_supplier_order
+from shop.payments.models import Method, Refund
+from shop.payments.service import charging, refunding
 from shop.stock.models import Lot, Supply
 from tests import builders as a
 from tests.orders import journey
@@ -103,6 +106,7 @@ class Sides:
         journey.confirmed(world, {listing.id: 3})
         (shipped,) = journey.confirmed(world, {listing.id: 2})
         _, shipment = journey.sent_by_own_carrier(session, shipped)
+        refund = self.refund_to_send(session, world, listing.id)
         line = journey.lines_of(session, done)[0]
         for organisation in (world.buyer, cooperative):
             self.staff(session, organisation, side)
@@ -128,6 +132,7 @@ class Sides:
             "line_id": f"line_{line.id.hex}",
             "shipment_id": f"shp_{shipment.hex}",
             "notice_id": f"ntc_{notice.hex}",
+            "refund_id": f"rfd_{refund.hex}",
             "address_id": f"addr_{world.address.id.hex}",
             "budget_unit_id": f"unit_{world.unit.id.hex}",
             "buyer_id": f"org_{world.buyer.id.hex}",
@@ -220,6 +225,19 @@ class Sides:
             "helper_id": f"usr_{actor.user_id.hex}",
             "helper_organisation_id": f"org_{office.id.hex}",
         }
+    def refund_to_send(self, session: Session, world: Any, listing_id: UUID) -> UUID:
+        """What was paid by transfer for an order that was cancelled then."""
+        placed = world.place({listing_id: 1}, terms="prepaid")
+        charge = charging.request(
+            session, actor=world.actor, order_id=placed.id, method=Method.BANK_TRANSFER, payment_method=None, now=a.NOW
+        )
+        charging.receive_transfer(
+            session, reference=charge.reference, amount_fen=charge.amount_fen, payer_name="国库", by=SYSTEM, now=a.NOW
+        )
+        (part,) = placed.parts
+        cancel_supplier_order(session, supplier_order_id=part.id, by=SYSTEM, reason="x", now=a.NOW)
+        refunding.after_cancellation(session, supplier_order_id=part.id, now=a.NOW)
+        return session.scalars(select(Refund.id).where(Refund.charge_id == charge.id)).one()
 
     def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
         """One person for each role of the organisation, and one who holds all that go together."""

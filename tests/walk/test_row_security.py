@@ -66,7 +66,7 @@ def test_the_applications_role_owns_nothing_and_bypasses_nothing(edge):
 def test_without_a_credential_no_row_is_seen(sides, edge):
     with unit_of_work() as everybody:
         there = counts(everybody)
-    assert there["order_line"] == 10
+    assert there["order_line"] == 12
     assert set(counts(edge).values()) == {0}
 
 
@@ -87,6 +87,7 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                     ("admission_application", "organisation_id"), ("declared_capacity", "organisation_id"),
                     ("selling_right", "organisation_id"), ("selling_history", "organisation_id"),
                     ("agent_mandate", "principal_id"), ("assist_mandate", "cooperative_id"),
+                    ("bank_receipt", "buyer_id"),
                 ):  # fmt: skip
                     seen = set(session.scalars(text(f"SELECT {column} FROM {table}")))
                     assert not seen & others, table
@@ -95,7 +96,7 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                 )
                 people += " AND m.organisation_id = :o) AND p.status <> 'invited'"
                 assert session.scalar(text(people), {"o": organisation}) == 0
-                for table, rows in (("order_line", 5), ("hold", 5), ("tracking_event", 2), ("acceptance", 1)):
+                for table, rows in (("order_line", 6), ("hold", 6), ("tracking_event", 2), ("acceptance", 1)):
                     assert session.scalar(text(f"SELECT count(*) FROM {table}")) == rows, table
 
 

@@ -205,32 +205,29 @@ def learn(session: Session, payment: stripe.Payment, now: datetime) -> bool:
 
 
 def refund(refund_id: UUID) -> None:
-    """Give the money of a refund back; a transfer is given back by the platform's bank, which books it itself."""
+    """Give the money of a refund back; a transfer's stays open until an operator books that it was sent."""
 
     def read(session: Session) -> tuple[Refund, Charge]:
         asked = session.get_one(Refund, refund_id)
         return asked, session.get_one(Charge, asked.charge_id)
 
     asked, paid = in_unit_of_work(read)
-    if asked.status != RefundStatus.PENDING:
+    if asked.status != RefundStatus.PENDING or paid.method != Method.STRIPE:
         return
-    gateway_id = None
-    if paid.method == Method.STRIPE:
-        made = give_back(asked, paid)
-        if made.status in ("failed", "canceled"):
-            log.error("refund_failed", refund=asked.id.hex, amount_fen=asked.amount_fen, at_gateway=made.id)
-            in_unit_of_work(
-                lambda session: refunding.fail(
-                    session, refund_id=refund_id, reason=f"{made.id} {made.status}", now=business_now(session)
-                )
+    made = give_back(asked, paid)
+    if made.status in ("failed", "canceled"):
+        log.error("refund_failed", refund=asked.id.hex, amount_fen=asked.amount_fen, at_gateway=made.id)
+        in_unit_of_work(
+            lambda session: refunding.fail(
+                session, refund_id=refund_id, reason=f"{made.id} {made.status}", now=business_now(session)
             )
-            return
-        if made.status != "succeeded":
-            return
-        gateway_id = made.id
-    in_unit_of_work(
-        lambda session: refunding.finish(session, refund_id=refund_id, gateway_id=gateway_id, now=business_now(session))
-    )
+        )
+    elif made.status == "succeeded":
+        in_unit_of_work(
+            lambda session: refunding.finish(
+                session, refund_id=refund_id, gateway_id=made.id, now=business_now(session)
+            )
+        )
 
 
 def give_back(asked: Refund, paid: Charge) -> stripe.Refund:

@@ -1,13 +1,17 @@
 """Give money back: once for each reason, never more than was paid."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid5
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from shop.actor import Actor
+from shop.audit import service as audit
+from shop.clock import business_day
+from shop.errors import Invalid, NotFound, Refusal
 from shop.facts import service as facts
 from shop.facts.models import Fact, Measure
 from shop.ids import new_id
@@ -18,8 +22,29 @@ from shop.orders import queries
 from shop.orders.models import OrderLine, SupplierOrder, Terms
 from shop.orders.service.placing import finished
 from shop.outbox import service as outbox
-from shop.payments.models import Charge, Refund, RefundReason, RefundStatus
+from shop.payments.models import BankPayment, Charge, Method, Refund, RefundReason, RefundStatus
 from shop.payments.queries import Share, by_line, paid_by, share_of
+
+
+class RefundIsDone(Refusal):
+    """The money is back already."""
+
+    code, status = "refund_done", 409
+    title, title_zh = "This refund is done.", "该退款已完成。"
+
+
+class RefundIsAtGateway(Refusal):
+    """The gateway is giving the money back; a person does so only when it has failed."""
+
+    code, status = "refund_at_gateway", 409
+    title, title_zh = "The gateway is giving this back.", "该退款正由支付网关处理。"
+
+
+class LineIsBooked(Refusal):
+    """This line of the bank statement gave another refund back."""
+
+    code, status = "bank_line_booked", 409
+    title, title_zh = "This line of the bank statement is booked already.", "该银行流水已登记。"
 
 
 def begin(
@@ -87,11 +112,50 @@ def after_inspection(session: Session, *, supplier_order_id: UUID, acceptance_id
         begin(session, charge, part.id, acceptance_id, over, RefundReason.NOT_ACCEPTED, now)
 
 
-def finish(session: Session, *, refund_id: UUID, gateway_id: str | None, now: datetime) -> bool:
+def send(
+    session: Session, *, refund_id: UUID, bank_reference: str, sent_on: date, by: Actor, now: datetime
+) -> tuple[Refund, Charge, BankPayment]:
+    """Book the outgoing line of the bank statement that gave a refund back, a transfer's or one the gateway could not
+    make: NotFound, RefundIsDone, RefundIsAtGateway, LineIsBooked, or Invalid for a day before the refund or to come.
+    """
+    refund = session.scalars(
+        select(Refund).where(Refund.id == refund_id).with_for_update().execution_options(populate_existing=True)
+    ).first()
+    if refund is None:
+        raise NotFound
+    if refund.status == RefundStatus.SUCCEEDED:
+        raise RefundIsDone
+    charge = session.get_one(Charge, refund.charge_id)
+    if refund.status == RefundStatus.PENDING and charge.method == Method.STRIPE:
+        raise RefundIsAtGateway
+    if not business_day(refund.created_at) <= sent_on <= business_day(now):
+        raise Invalid("The money was sent from the day of the refund on, and today at the latest.", pointer="/sent_on")
+    line = session.scalars(
+        insert(BankPayment)
+        .values(
+            refund_id=refund.id, buyer_id=charge.buyer_id, bank_reference=bank_reference, sent_on=sent_on, booked_at=now
+        )
+        .on_conflict_do_nothing(index_elements=["bank_reference"])
+        .returning(BankPayment)
+    ).first()
+    if line is None:
+        raise LineIsBooked
+    finish(session, refund_id=refund.id, gateway_id=refund.gateway_id, now=now, failed_too=True)
+    audit.record(
+        session, by=by, action="send_refund", kind="refund", subject=refund.id, now=now,
+        bank_reference=bank_reference, sent_on=sent_on.isoformat(), amount_fen=refund.amount_fen,
+    )  # fmt: skip
+    return refund, charge, line
+
+
+def finish(
+    session: Session, *, refund_id: UUID, gateway_id: str | None, now: datetime, failed_too: bool = False
+) -> bool:
     """The money is back: book it and record it. False when that was done before."""
+    under_way = (RefundStatus.PENDING, RefundStatus.FAILED) if failed_too else (RefundStatus.PENDING,)
     refund = session.scalars(
         update(Refund)
-        .where(Refund.id == refund_id, Refund.status == RefundStatus.PENDING)
+        .where(Refund.id == refund_id, Refund.status.in_(under_way))
         .values(status=RefundStatus.SUCCEEDED, gateway_id=gateway_id, done_at=now)
         .returning(Refund)
         .execution_options(populate_existing=True)
