@@ -119,7 +119,7 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
             "stripe",
             [python, "-m", "shop.standins.stripe", "--port", str(stripe), "--webhook-url", f"{url}/webhooks/stripe",
              "--webhook-secret", os.environ["SHOP_STRIPE_WEBHOOK_SECRET"],
-             "--api-key", os.environ["SHOP_STRIPE_SECRET_KEY"]],
+             "--api-key", os.environ["SHOP_STRIPE_SECRET_KEY"], "--file", str(var / "stripe.json")],
         ),
         Program("web", web_argv(host, port)),
         Program("workers", [python, "-m", "workers"], grace=40),

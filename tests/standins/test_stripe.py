@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import stripe
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from shop.payments.gateway import Gateway
 from shop.standins import stripe_guard
 from shop.standins.stripe import objects
 from shop.standins.stripe.form import decode
@@ -522,3 +524,50 @@ def test_the_program_serves_on_this_machine_and_ends_when_told():
     finally:
         program.terminate()
     assert program.wait(timeout=10) == 0
+
+
+def test_the_account_is_there_again_after_a_stop_and_a_key_still_repeats_its_answer(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "stripe.json"
+
+    def served() -> StandIn:
+        return StandIn(api_key=KEY, file=file)
+
+    def gateway(running: StandIn) -> Gateway:
+        return Gateway(running.url, KEY, "whsec_x", max_retries=0)
+
+    with served() as first:
+        made = gateway(first).create_payment_intent(amount_fen=500, idempotency_key="c", metadata={"charge": "1"})
+        gateway(first).confirm(
+            made.id, payment_method="pm_card_visa", idempotency_key="p", return_url="http://127.0.0.1/"
+        )
+        open_still = gateway(first).create_payment_intent(amount_fen=9, idempotency_key="o", metadata={})
+        asked = gateway(first).confirm(
+            open_still.id, payment_method="pm_card_authenticationRequired", idempotency_key="q",
+            return_url="http://127.0.0.1/",
+        )  # fmt: skip
+    with served() as second:
+        again = gateway(second)
+        assert again.create_payment_intent(amount_fen=500, idempotency_key="c", metadata={"charge": "1"}).id == made.id
+        refund = again.refund(made.id, amount_fen=200, idempotency_key="r", metadata={})
+        waiting = again.retrieve(asked.id)
+        assert waiting.action_url is not None
+        assert waiting.action_url.startswith(second.url)
+        assert second.account.effects[0]["effect"] == "charge"
+        second.controls.handle("POST", f"/_control/payment_intents/{asked.id}/action", {}, b'{"outcome": "succeeded"}')
+    with served() as third:
+        assert [found.id for found in gateway(third).refunds_of(made.id)] == [refund.id]
+        assert gateway(third).retrieve(asked.id).status == "succeeded"
+    assert [found.name for found in file.parent.iterdir()] == ["stripe.json"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_was_answered_is_in_the_file_a_moment_later_without_a_stop(tmp_path: Path) -> None:
+    file = tmp_path / "stripe.json"
+    with StandIn(api_key=KEY, file=file) as running:
+        made = Gateway(running.url, KEY, "whsec_x").create_payment_intent(
+            amount_fen=500, idempotency_key="c", metadata={}
+        )
+        ends = time.monotonic() + 10
+        while not (file.exists() and made.id in file.read_text(encoding="utf-8")):
+            assert time.monotonic() < ends
+            time.sleep(0.02)

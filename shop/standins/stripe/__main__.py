@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from shop.standins.stripe.server import StandIn
 
@@ -26,10 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         default=os.environ.get("SHOP_STRIPE_SECRET_KEY"),
         help="the only key accepted (else SHOP_STRIPE_SECRET_KEY; none: any test key)",
     )
+    parser.add_argument("--file", type=Path, help="where the account is kept (none: it is gone at the end)")
     told = parser.parse_args(arguments)
     if told.webhook_url and not told.webhook_secret:
         parser.error("--webhook-url needs --webhook-secret")
-    stand_in = StandIn(webhook_url=told.webhook_url, webhook_secret=told.webhook_secret, api_key=told.api_key or None)
+    stand_in = StandIn(
+        webhook_url=told.webhook_url, webhook_secret=told.webhook_secret, api_key=told.api_key or None, file=told.file
+    )
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from shop.standins.stripe.errors import ApiError
 
@@ -67,6 +68,30 @@ class Keys:
     def let_go(self, key: str) -> None:
         with self._lock:
             self._kept.pop(key, None)
+
+    def answered(self) -> list[dict[str, Any]]:
+        """The answers still kept, in a form that JSON can hold."""
+        with self._lock:
+            return [
+                {
+                    "key": key,
+                    "fingerprint": kept.fingerprint,
+                    "since": kept.since,
+                    "status": kept.answer.status,
+                    "body": kept.answer.body.decode(),
+                    "request_id": kept.answer.request_id,
+                }
+                for key, kept in self._kept.items()
+                if kept.answer is not None and self._clock() - kept.since < KEPT_S
+            ]
+
+    def take_up(self, answered: list[dict[str, Any]]) -> None:
+        """Hold these answers of `answered` again."""
+        with self._lock:
+            for told in answered:
+                method, path, tree = told["fingerprint"]
+                answer = Answer(told["status"], told["body"].encode(), told["request_id"])
+                self._kept[told["key"]] = _Kept((method, path, tree), told["since"], answer)
 
     def forget(self) -> None:
         """All keys, as if a day had passed."""

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -22,6 +23,7 @@ from shop.standins.stripe.controls import Controls
 from shop.standins.stripe.errors import ApiError
 from shop.standins.stripe.faults import Fault, Plan
 from shop.standins.stripe.form import Tree, decode
+from shop.standins.stripe.keeping import Keeper
 from shop.standins.stripe.keys import Answer, Keys
 from shop.standins.stripe.webhooks import RETRY_AFTER_S, Deliveries
 
@@ -32,7 +34,8 @@ class StandIn:
     """A Stripe of one's own. As a context manager it serves on a free port; `url` is the base of its API.
 
     `api_key` is the only key accepted (any test key, when none is given). Without `webhook_url` no events are sent. The
-    controls are at `url + "/_control"`; in the same process `account`, `plan` and `deliveries` are at hand too.
+    controls are at `url + "/_control"`; in the same process `account`, `plan` and `deliveries` are at hand too. With a
+    `file` the account is taken up from it at the start and kept in it; without one it is gone at the end.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class StandIn:
         webhook_secret: str | None = None,
         api_key: str | None = None,
         retry_after_s: Sequence[float] = RETRY_AFTER_S,
+        file: Path | None = None,
     ) -> None:
         self.api_key = api_key
         self.deliveries = Deliveries(webhook_url, webhook_secret, retry_after_s=retry_after_s)
@@ -49,6 +53,7 @@ class StandIn:
         self.keys = Keys()
         self.plan = Plan()
         self.controls = Controls(self.account, self.keys, self.plan, self.deliveries)
+        self.keeper = None if file is None else Keeper(file, self.account, self.keys)
         self._closing = threading.Event()
         self._server: BaseWSGIServer | None = None
 
@@ -60,6 +65,8 @@ class StandIn:
         """Serve in the background on 127.0.0.1 and give the base URL; port 0 takes a free one."""
         self._server = make_server("127.0.0.1", port, self, threaded=True, request_handler=_Handler)
         self.account.base_url = f"http://127.0.0.1:{self._server.server_port}"
+        if self.keeper is not None:
+            self.keeper.start()
         self.deliveries.start()
         threading.Thread(target=self._server.serve_forever, name="stripe-stand-in", daemon=True).start()
         return self.url
@@ -71,6 +78,8 @@ class StandIn:
             self._server.shutdown()
             self._server.server_close()
         self.deliveries.stop()
+        if self.keeper is not None:
+            self.keeper.stop()
 
     def __enter__(self) -> StandIn:
         self.start()
@@ -91,6 +100,9 @@ class StandIn:
             return work(request)(environ, start_response)
         except HTTPException as refusal:  # a body that is too long
             return refusal(environ, start_response)
+        finally:
+            if self.keeper is not None and request.method != "GET":
+                self.keeper.changed()
 
     def _call(self, request: Request) -> Response:
         """One call of the API, with the fault that is planned for it."""
