@@ -117,9 +117,9 @@ def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
             placed, inspected = stage.counts.get("orders", 0), stage.counts.get("inspected", 0)
             say(f"{today:%Y-%m-%d}: {placed} orders placed, {inspected} deliveries inspected")
         finish(stage)
-    polled("The end of the workers' work", nothing_waits)
-    while send_refunds(stage):
         polled("The end of the workers' work", nothing_waits)
+        while send_refunds(stage):
+            polled("The end of the workers' work", nothing_waits)
     in_unit_of_work(mark_played)
     told = ", ".join(f"{number} {what}" for what, number in sorted(stage.counts.items()))
     say(f"The demo year is played in {time.monotonic() - began:.0f} s: {told}.")
