@@ -225,6 +225,7 @@ class Sides:
             "helper_id": f"usr_{actor.user_id.hex}",
             "helper_organisation_id": f"org_{office.id.hex}",
         }
+
     def refund_to_send(self, session: Session, world: Any, listing_id: UUID) -> UUID:
         """What was paid by transfer for an order that was cancelled then."""
         placed = world.place({listing_id: 1}, terms="prepaid")
