@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from urllib.parse import urlsplit
@@ -115,9 +116,6 @@ def end(response: Response) -> Response:
 
 def about_itself(app: Flask) -> None:
     """Health, readiness, metrics and the API's document."""
-    found = openapi.document(operations(), version=VERSION)
-    text = json.dumps(found, ensure_ascii=False, indent=1)
-    page = openapi.page(found)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -141,15 +139,22 @@ def about_itself(app: Flask) -> None:
 
     @app.get("/v1/openapi.json")
     def openapi_document() -> Response:
-        return Response(text, mimetype="application/json")
+        return Response(documents()[0], mimetype="application/json")
 
     @app.get("/v1/docs")
     def openapi_page() -> Response:
-        return Response(page, mimetype="text/html")
+        return Response(documents()[1], mimetype="text/html")
 
     @app.get("/static/api.css")
     def api_css() -> Response:
         return Response(API_CSS, mimetype="text/css")
+
+
+@cache
+def documents() -> tuple[str, str]:
+    """The API's document as JSON and as a page, made when somebody asks for them first: it takes a while."""
+    found = openapi.document(operations(), version=VERSION)
+    return json.dumps(found, ensure_ascii=False, indent=1), openapi.page(found)
 
 
 def readiness() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A small world for tests, made of rows: places, parties, goods. Each builder gives the row it made."""
 
 from datetime import UTC, date, datetime
-from functools import cache
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -47,9 +46,8 @@ def an_organisation(session: Session, kind: Kind = Kind.BUDGET_UNIT, **more: Any
 PASSWORD = "correct horse battery"
 
 
-@cache
 def password_hash() -> str:
-    """The hash of PASSWORD, made once for all who log in."""
+    """The hash of PASSWORD."""
     from shop.accounts.service.passwords import hash_of
 
     return hash_of(PASSWORD)

@@ -1,7 +1,7 @@
 """Databases for the suite: one template migrated once, one clone a test process, everything undone after each test.
 
 `session` and `client` work inside one outer transaction that is rolled back; a test that needs real commits, several
-connections or the workers takes `committed`, which gives it a database of its own, cloned from the template.
+connections or the workers takes `committed`, which gives it a database of its own as the migrations leave it.
 """
 
 import os
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from filelock import FileLock
 from sqlalchemy.engine import make_url
+
+from tests.grounds import Grounds
 
 SERVER = {  # kept apart, because the settings of this process will name a test database instead of the server's own
     "SHOP_TEST_SERVER_OWNER": os.environ.get("SHOP_DATABASE_OWNER_URL")
@@ -88,6 +91,8 @@ def drop(name: str) -> None:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+grounds = Grounds(clone, drop, admin)
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 DATABASE = f"shop_test_{RUN}_{WORKER}"
 settle(DATABASE)  # before any module of the shop reads the settings
 
@@ -115,6 +120,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(autouse=True)
+def quick_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords cost what they cost in earnest only where that is what a test is about (`real_hashes`)."""
+    from shop.accounts.service import passwords
+
+    passwords.decoy.cache_clear()
+    if request.node.get_closest_marker("real_hashes") is None:
+        monkeypatch.setattr(passwords, "hasher", lambda: QUICK)
+
+
 @pytest.fixture
 def session() -> Iterator["object"]:
     """A session in a transaction that is undone; deferred rules are asked before the test ends."""
@@ -140,8 +155,7 @@ def committed(request: pytest.FixtureRequest) -> Iterator[str]:
     from config.settings import settings
     from shop.db import checker_engine, edge_engine, engine, forget_connections
 
-    name = f"{DATABASE}_{uuid.uuid4().hex[:8]}"
-    clone(name)
+    name = grounds.take(DATABASE)
     for made in (engine, edge_engine, checker_engine):
         if made.cache_info().currsize:
             made().dispose()
@@ -155,7 +169,7 @@ def committed(request: pytest.FixtureRequest) -> Iterator[str]:
     settle(DATABASE)
     settings.cache_clear()
     forget_connections()
-    drop(name)
+    grounds.give_back(name)
 
 
 sys.dont_write_bytecode = True

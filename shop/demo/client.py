@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from typing import Any
 
 import urllib3
@@ -26,7 +27,7 @@ class Client:
         self._token = token
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
-        """The answer's JSON; Refused for any no. A shop that is busy (503) is asked again a few times."""
+        """The answer's JSON; Refused for any no. A shop that is busy (503, 429) is asked again, when it says so."""
         headers = {"Accept-Language": "en"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -40,8 +41,10 @@ class Client:
             answer = self._pool.request(
                 method, path, body=data, headers=headers, retries=urllib3.Retry(2, backoff_factor=0.3)
             )
-            if answer.status != 503 or attempt == 4:
+            if answer.status not in (429, 503) or attempt == 4:
                 break
+            if answer.status == 429:  # two passwords are hashed at once, the others wait
+                time.sleep(min(int(answer.headers.get("Retry-After", "1")), 5))
         found = json.loads(answer.data) if answer.data else None
         if answer.status >= 400:
             raise Refused(method, path, answer.status, found or {})

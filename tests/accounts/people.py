@@ -3,10 +3,12 @@
 import email
 import email.policy
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -43,8 +45,14 @@ def login_of(actor: Actor) -> str:
         return found.email or found.phone or ""
 
 
+@cache
+def application() -> Flask:
+    """One for all: making it takes a while."""
+    return create_app()
+
+
 def anybody() -> FlaskClient:
-    client = create_app().test_client()
+    client = application().test_client()
     client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
     return client
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from shop.accounts import api_audit
 from shop.accounts.models import Kind, Organisation
 from shop.accounts.service import auditing, logging_in, registering
 from shop.actor import SYSTEM, Role
@@ -167,6 +168,13 @@ def test_the_trail_is_exported_as_it_is_shown(desk: Desk) -> None:
     answer = desk.ask("operator", "/v1/admin/audit.csv?kind=audit_mandate")
     rows = list(csv.reader(io.StringIO(answer.get_data(as_text=True).lstrip("\ufeff"))))
     assert (answer.mimetype, len(rows), rows[1][4]) == ("text/csv", 2, "audit_mandate.granted")
+
+
+def test_an_export_that_is_too_long_says_how_long_one_may_be(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.grant()
+    monkeypatch.setattr(api_audit, "EXPORTED_AT_MOST", 0)
+    refused = desk.ask("operator", "/v1/admin/audit.csv?kind=audit_mandate")
+    assert (refused.status_code, refused.json["code"], refused.json["allowed"]) == (422, "too_much_to_export", 0)
 
 
 def test_a_manager_reads_what_was_done_for_the_own_organisation_alone(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Logging in through HTTP, where nothing is seen before somebody is known."""
 
+import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
@@ -11,6 +12,7 @@ from shop.db import unit_of_work
 from tests import builders as a
 
 
+@pytest.mark.real_hashes
 def test_a_password_gives_a_token_that_knows_its_owner_until_it_is_logged_out(committed: str) -> None:
     with unit_of_work() as session:
         buyer = a.an_organisation(session, Kind.BUDGET_UNIT)

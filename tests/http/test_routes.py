@@ -159,7 +159,7 @@ def test_every_wrong_field_is_named(client: FlaskClient) -> None:
 
 def test_the_body_must_be_json(client: FlaskClient) -> None:
     answer = client.post("/t/count", data="number=5", headers={"Authorization": "one", "Idempotency-Key": "k"})
-    assert answer.status_code == 415
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
 
 
 def test_a_query_is_read_as_its_types_and_unknown_names_are_refused(client: FlaskClient) -> None:

@@ -240,6 +240,7 @@ def test_forged_stale_and_unreadable_events_are_refused_and_nothing_is_kept(shop
         (raw.replace(b"evt_1", b"evt_\\u0000"), sign(raw.replace(b"evt_1", b"evt_\\u0000"))),
     ]
     assert {shop.hear(body, signed) for body, signed in forgeries} == {400}
+    assert shop.client.post("/webhooks/stripe", data=raw).json["code"] == "bad_signature"
     assert count(WebhookEvent) == 0
 
 

@@ -173,9 +173,13 @@ def test_an_answer_is_given_again_only_while_nothing_has_changed(market: Market)
     def ask(session: Session, seen: str | None) -> queries.Page | None:
         return queries.listed(session, words=[], facets={}, sort="price", after=None, limit=24, seen=seen)
 
-    first = in_unit_of_work(lambda session: ask(session, None))
-    assert first is not None
-    assert in_unit_of_work(lambda session: ask(session, first.stamp)) is None
+    def known_again() -> queries.Page | None:
+        """An answer that is not given again at once; other databases of the server move its snapshots too."""
+        seen = in_unit_of_work(lambda session: ask(session, None))
+        assert seen is not None
+        return seen if in_unit_of_work(lambda session: ask(session, seen.stamp)) is None else None
+
+    first = next(filter(None, (known_again() for _ in range(100))))
     with engine().connect() as connection, Session(connection) as writing:
         writing.execute(update(Listing).values(card='{"id":"changed"'))
         own = ask(writing, first.stamp)  # what this transaction has written itself is seen, and has no stamp
