@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.service.selling import MandateExpired, NoSellingRight
 from shop.actor import Actor, Audience, Role
-from shop.catalogue import queries, service
+from shop.catalogue import queries
 from shop.catalogue.models import WrongListingStatus
 from shop.catalogue.schemas import (
     ChangeListing,
@@ -18,6 +18,8 @@ from shop.catalogue.schemas import (
     ReviewsQuery,
     listing_out,
 )
+from shop.catalogue.service import submitting
+from shop.catalogue.service.reviewing import delist, review
 from shop.errors import NotFound, VersionConflict
 from shop.http import cursors
 from shop.http.routes import REQUIRED, Routes, audience, roles
@@ -53,7 +55,7 @@ def submit_listing(session: Session, actor: Actor, now: datetime, body: NewListi
     The product of this cooperative and code is made or brought up to date; when a fact of it changes, its other
     listings that are on sale go back to review. `product_id` names one that is to stay as it is.
     """
-    made = service.submit(session, by=actor, wanted=body, now=now)
+    made = submitting.submit(session, by=actor, wanted=body, now=now)
     return listing_out(*queries.listing(session, actor, made))
 
 
@@ -73,7 +75,7 @@ def read_own_listing(session: Session, actor: Actor, listing_id: ListingId) -> L
     "/listings/<listing_id>",
     allow=lister,
     answers={200: ListingOut},
-    refusals=(NotFound, VersionConflict, service.RevisionMissing, NoSellingRight, MandateExpired),
+    refusals=(NotFound, VersionConflict, submitting.RevisionMissing, NoSellingRight, MandateExpired),
 )
 def change_listing(
     session: Session, actor: Actor, now: datetime, listing_id: ListingId, body: ChangeListing, if_match: str | None
@@ -82,7 +84,7 @@ def change_listing(
 
     A cut, and a rise of at most 10 % above the reviewed price, is on sale at once; more goes to review first.
     """
-    service.change(session, listing_id=listing_id, by=actor, wanted=body, revision=if_match, now=now)
+    submitting.change(session, listing_id=listing_id, by=actor, wanted=body, revision=if_match, now=now)
     return listing_out(*queries.listing(session, actor, listing_id))
 
 
@@ -94,7 +96,7 @@ def change_listing(
 )
 def delist_listing(session: Session, actor: Actor, now: datetime, listing_id: ListingId) -> ListingOut:
     """Take a listing off sale."""
-    service.delist(session, listing_id=listing_id, by=actor, now=now)
+    delist(session, listing_id=listing_id, by=actor, now=now)
     return listing_out(*queries.listing(session, actor, listing_id))
 
 
@@ -112,5 +114,5 @@ def list_reviews(session: Session, actor: Actor, query: ReviewsQuery) -> Listing
 )
 def review_listing(session: Session, actor: Actor, now: datetime, listing_id: ListingId, body: ReviewIn) -> ListingOut:
     """Publish a listing or return it with a note; with `revision`, only what was looked at."""
-    service.review(session, listing_id=listing_id, by=actor, wanted=body, now=now)
+    review(session, listing_id=listing_id, by=actor, wanted=body, now=now)
     return listing_out(*queries.listing(session, actor, listing_id))

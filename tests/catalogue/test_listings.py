@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import Range
 
 from shop.audit.models import AuditEntry
 from shop.catalogue.models import NEXT, Certificate, Listing, ListingRevision, ListingStatus, WrongListingStatus
-from shop.catalogue.service import move, stays_listed
+from shop.catalogue.service.revising import move
+from shop.catalogue.service.submitting import stays_listed
 from shop.clock import business_day
 from shop.db import unit_of_work
 from shop.outbox.models import Event
