@@ -23,6 +23,7 @@ SUBJECTS = {
     "endpoint_id": PublicId("hook"),
     "supplier_order_id": PART,
     "application_id": PublicId("app"),
+    "requisition_id": PublicId("req"),
     "filing_id": PublicId("qfil"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),

@@ -1,13 +1,15 @@
 """What a cooperative has promised and has in store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
+from shop.catalogue.models import Listing
 from shop.errors import NotFound
 from shop.stock.models import Lot, Supply
 
@@ -32,3 +34,14 @@ def own(session: Session, model: type[Kept], actor: Actor, key: UUID) -> Kept:
     if found is None:
         raise NotFound("Nothing of yours here.")
     return found
+
+
+def open_packs(session: Session, listing_ids: Collection[UUID], *, on: date) -> dict[UUID, int]:
+    """How many packs of these listings are there to be ordered on a day; one that has no supply is left out."""
+    rows = session.execute(
+        select(Supply.listing_id, func.sum(Supply.open) / Listing.pack_base_quantity)
+        .join(Listing, Listing.id == Supply.listing_id)
+        .where(Supply.listing_id.in_(listing_ids), ~Supply.closed, Supply.ready_to > on)
+        .group_by(Supply.listing_id, Listing.pack_base_quantity)
+    )
+    return {listing_id: int(there) for listing_id, there in rows}

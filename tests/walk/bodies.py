@@ -28,6 +28,12 @@ HELPS = {
 }  # fmt: skip
 DECISION = {"step": "agriculture", "decision": "approve", "reason": "x", "officer_name": "x", "office": "x"}
 
+ORDER = {
+    "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}], "delivery_address_id": "{address_id}",
+    "budget_unit_id": "{budget_unit_id}", "purpose": "canteen", "payment_terms": "on_terms",
+}  # fmt: skip
+REQUISITION = ORDER | {"reference": "x"}
+
 BODIES: dict[str, Any] = {
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
@@ -40,9 +46,23 @@ BODIES: dict[str, Any] = {
         "listing_id": "{listing_id}", "code": "X1", "harvested_on": "2024-10-14", "best_before": "2025-01-01",
         "packs": 1,
     },
-    "POST /v1/buyer/orders": {
-        "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}], "delivery_address_id": "{address_id}",
-        "budget_unit_id": "{budget_unit_id}", "purpose": "canteen", "payment_terms": "on_terms",
+    "POST /v1/buyer/orders": ORDER,
+    "POST /v1/buyer/requisitions": REQUISITION,
+    "POST /v1/buyer/requisitions/check": ORDER,
+    "PUT /v1/buyer/requisitions/<requisition_id>": REQUISITION,
+    "POST /v1/buyer/requisitions/<requisition_id>/withdraw": {"reason": "x"},
+    "POST /v1/buyer/requisitions/<requisition_id>/decision": {"version": 1, "decision": "return", "comment": "x"},
+    "POST /v1/buyer/requisitions/<requisition_id>/paper-approval": {
+        "version": 1, "file_id": "{buyer_file_id}", "signed_on": "2024-10-14",
+    },
+    "POST /v1/buyer/approval-rules": {
+        "step": 1, "role": "approver", "from_fen": 0, "valid_from": "2024-10-15", "budget_unit_id": "{budget_unit_id}",
+        "member_id": "{own_membership_id}",
+    },
+    "POST /v1/buyer/approval-rules/<rule_id>/end": {"valid_to": "2030-01-01"},
+    "POST /v1/buyer/approval-delegations": {
+        "from_user_id": "{user_id}", "to_user_id": "{other_user_id}", "valid_from": "2024-10-15",
+        "valid_to": "2024-10-20", "reason": "x",
     },
     "POST /v1/buyer/orders/<order_id>/cancel": {"reason": "x"},
     "POST /v1/buyer/orders/<order_id>/documents": {},

@@ -274,6 +274,7 @@ class Sides:
         ids["membership_id"] = f"mem_{side.people[f'{Audience.BUYER} {Role.REQUESTER}'].actor.membership_id.hex}"
         ids["organisation_id"] = ids["buyer_id"]
         ids["user_id"] = f"usr_{buyer.actor.user_id.hex}"
+        self.ask_for_requisitions(side)
         run = self.call("POST", "/v1/reports/runs", side.person(Audience.ADMIN), {"group_by": "month"})
         ids["run_id"] = run.json["id"]
         sheet = f"收货点,区划代码,详细地址,收货人及电话\n{side.canary}食堂,{a.HUANGPU},某路,某人\n".encode()
@@ -281,6 +282,28 @@ class Sides:
         uploaded = self.client.post("/v1/buyer/imports/addresses", data=sheet, headers=headers)
         assert uploaded.status_code == 201, uploaded.json
         ids["import_id"] = uploaded.json["id"]
+
+    def ask_for_requisitions(self, side: Side) -> None:
+        """One that waits for an approval, a rule and a delegation, of the buyer's."""
+        ids, buyer = side.ids, side.person(Audience.BUYER)
+        asker, other = (side.people[f"{Audience.BUYER} {role}"] for role in (Role.REQUESTER, Role.RECEIVER))
+        wanted = BODIES["POST /v1/buyer/requisitions"] | {
+            "lines": [{"listing_id": ids["listing_id"], "quantity": 1}], "delivery_address_id": ids["address_id"],
+            "budget_unit_id": ids["budget_unit_id"], "reference": side.canary,
+        }  # fmt: skip
+        made = self.call("POST", "/v1/buyer/requisitions", asker, wanted)
+        assert made.status_code == 201, made.json
+        ids["requisition_id"] = made.json["id"]
+        assert self.call("POST", f"/v1/buyer/requisitions/{made.json['id']}/submit", asker).status_code == 200
+        ids["other_user_id"] = f"usr_{other.actor.user_id.hex}"
+        ids["buyer_file_id"] = self.paper(buyer)
+        rule = {"step": 1, "role": "manager", "from_fen": 0, "valid_from": "2024-10-15"}
+        ids["rule_id"] = self.call("POST", "/v1/buyer/approval-rules", buyer, rule).json["id"]
+        lent = BODIES["POST /v1/buyer/approval-delegations"] | {
+            "from_user_id": ids["user_id"],
+            "to_user_id": ids["other_user_id"],
+        }
+        ids["delegation_id"] = self.call("POST", "/v1/buyer/approval-delegations", buyer, lent).json["id"]
 
     def ask_for_mandates(self, side: Side) -> None:
         """Capacities and a document of the draft, the agent's mandate, and a helper who enters for the cooperative."""

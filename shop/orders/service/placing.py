@@ -27,7 +27,7 @@ from shop.ids import new_id
 from shop.ledger import service as ledger
 from shop.money import split
 from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
-from shop.orders.schemas import PlaceOrder
+from shop.orders.schemas import LineIn, PlaceOrder
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 from shop.pricing.service import unit_price
@@ -44,6 +44,20 @@ class ApprovalRequired(Refusal):
 
     code, status = "approval_required", 409
     title, title_zh = "This order needs an approval.", "该订单需要审批。"
+
+
+class AboveApproval(Refusal):
+    """The order costs more now than was approved; `allowed` is what was approved, in fen."""
+
+    code, status = "above_approval", 409
+    title, title_zh = "This costs more now than was approved.", "当前金额已超过审批金额，请重新提交审批。"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What stands behind an order in the place of the member's own limit: so much was approved, goods and freight."""
+
+    total_fen: int
 
 
 class NotOrderable(Invalid):
@@ -115,6 +129,31 @@ class Placed:
         return self.goods_fen + self.freight_fen
 
 
+@dataclass(frozen=True)
+class Unit:
+    id: UUID
+    funding_code: str
+
+
+@dataclass(frozen=True)
+class Place:
+    id: UUID
+    division_code: str
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """An order as it would be placed: for which unit, where to, and its parts with prices and freight."""
+
+    unit: Unit
+    address: Place
+    parts: list[Part]
+
+    @property
+    def total_fen(self) -> int:
+        return sum(part.goods_fen + part.freight_fen for part in self.parts)
+
+
 ORDERABLE = (ListingStatus.LISTED, ListingStatus.PAUSED)
 """A pause follows the seller's right a moment later; here the right itself is asked."""
 
@@ -147,20 +186,23 @@ WHOSE_AND_WHERE = text(
 )
 
 
-def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) -> Placed:
-    """Place the order and announce `order.placed`.
+def place(
+    session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime, approval: Approval | None = None
+) -> Placed:
+    """Place the order and announce `order.placed`; above the member's own limit it takes an approval.
 
     Refuses the whole with NotFound (address or budget unit of another), NotOrderable (a line's listing, season,
-    minimum, step or maximum), ApprovalRequired, NoLane, CreditExceeded or Shortage; and with OrganisationNotActive,
-    UnitClosed or MandateExpired.
+    minimum, step or maximum), ApprovalRequired or AboveApproval, NoLane, CreditExceeded or Shortage; and with
+    OrganisationNotActive, UnitClosed or MandateExpired.
     """
     today = business_day(now)
-    unit, address = whose_and_where(session, actor, wanted, today)
-    lines = price(session, wanted, today)
-    parts = by_cooperative(lines)
-    quote_freight(session, parts, to_code=address.division_code, on=today)
-    total = sum(part.goods_fen + part.freight_fen for part in parts)
-    if actor.order_limit_fen is None or total > actor.order_limit_fen:
+    quoted = quote(session, actor=actor, wanted=wanted, on=today)
+    unit, parts, total = quoted.unit, quoted.parts, quoted.total_fen
+    lines = [line for part in parts for line in part.lines]
+    if approval is not None:
+        if total > approval.total_fen:
+            raise AboveApproval(allowed=approval.total_fen, total_fen=total)
+    elif actor.order_limit_fen is None or total > actor.order_limit_fen:
         raise ApprovalRequired(allowed=actor.order_limit_fen or 0, total_fen=total)
     attributed = attribute(
         session, funding_code=unit.funding_code, origins=[line.listing.origin_code for line in lines], on=today
@@ -199,8 +241,16 @@ def place(session: Session, *, actor: Actor, wanted: PlaceOrder, now: datetime) 
         order_id=order_id,
         terms=wanted.payment_terms,
     )
-    insert_rows(session, *rows_of(placed, actor, unit, address, dimensions), (Hold, holds), (Event, [told]))
+    insert_rows(session, *rows_of(placed, actor, unit, quoted.address, dimensions), (Hold, holds), (Event, [told]))
     return placed
+
+
+def quote(session: Session, *, actor: Actor, wanted: PlaceOrder, on: date) -> Quoted:
+    """What an order would cost on a day, by cooperative; refused as placing it would be, but for supply and money."""
+    unit, address = whose_and_where(session, actor, wanted, on)
+    parts = by_cooperative(price(session, wanted, on))
+    quote_freight(session, parts, to_code=address.division_code, on=on)
+    return Quoted(unit, address, parts)
 
 
 def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: date) -> tuple[Any, Any]:
@@ -231,31 +281,27 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
     return Unit(row[0], row[1]), Place(row[2], row[3])
 
 
-@dataclass(frozen=True)
-class Unit:
-    id: UUID
-    funding_code: str
-
-
-@dataclass(frozen=True)
-class Place:
-    id: UUID
-    division_code: str
-
-
 def in_season(first: int, last: int, month: int) -> bool:
     """Whether a month lies in a season, which may run over the new year."""
     return first <= month <= last if first <= last else month >= first or month <= last
 
 
 def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
-    """The lines with their listings and unit prices; every line that cannot be ordered is named, not the first."""
-    found = {row.id: row for row in session.execute(LISTINGS, {"ids": [line.listing_id for line in wanted.lines]})}
+    """The lines with their listings and unit prices; NotOrderable names every line that cannot be ordered."""
+    lines, faults = judge(session, wanted.lines, today)
+    if faults:
+        raise NotOrderable(errors=faults)
+    return lines
+
+
+def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list[Priced], list[dict[str, Any]]]:
+    """The lines that can be ordered today, priced, and what holds the others, each with the pointer of its line."""
+    found = {row.id: row for row in session.execute(LISTINGS, {"ids": [line.listing_id for line in wanted]})}
     lines: list[Priced] = []
     faults: list[dict[str, Any]] = []
     seen: set[UUID] = set()
 
-    for place, line in enumerate(wanted.lines):
+    for place, line in enumerate(wanted):
         listing = found.get(line.listing_id)
         pointer = f"/lines/{place}"
 
@@ -284,9 +330,7 @@ def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
             no("quantity", "off_step", f"in steps of {step} packs from {listing.min_packs}", allowed=step)
         else:
             lines.append(Priced(new_id(), place, listing, packs, unit_price(listing.tiers, packs)))
-    if faults:
-        raise NotOrderable(errors=faults)
-    return lines
+    return lines, faults
 
 
 def by_cooperative(lines: Sequence[Priced]) -> list[Part]:

@@ -1,0 +1,378 @@
+"""Requisitions, decisions and rules as JSON."""
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from shop.http.fields import Day
+from shop.http.routes import In, Out, Query
+from shop.ids import (
+    AddressId,
+    ApprovalDelegationId,
+    ApprovalRuleId,
+    BudgetUnitId,
+    FileId,
+    ListingId,
+    MembershipId,
+    OrderId,
+    OrganisationId,
+    RequisitionId,
+    UserId,
+)
+from shop.orders.schemas import MAX_LINES, LineIn
+from shop.requisitions.models import (
+    ApprovalDelegation,
+    ApprovalRule,
+    Requisition,
+    RequisitionDecision,
+    RequisitionLine,
+    RequisitionStatus,
+    Step,
+)
+
+PurposeWord = Literal["canteen", "union_welfare", "other"]
+TermsWord = Literal["prepaid", "on_terms"]
+StepWord = Literal["approver", "finance", "manager"]
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+Lines = Annotated[list[LineIn], Field(min_length=1, max_length=MAX_LINES)]
+
+
+class RequisitionIn(In):
+    """What is meant to be bought, for whose budget, where to and when; the whole of it, a change replaces it all.
+
+    `reference` is the institution's own number. `deliver_from` and `deliver_to` are times of the day `deliver_on`.
+    """
+
+    lines: Lines
+    budget_unit_id: BudgetUnitId
+    delivery_address_id: AddressId
+    purpose: PurposeWord
+    payment_terms: TermsWord
+    reference: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    deliver_on: Day | None = None
+    deliver_from: Clock | None = None
+    deliver_to: Clock | None = None
+    note: Words | None = None
+
+    @model_validator(mode="after")
+    def hangs_together(self) -> Self:
+        if (self.deliver_from is None) != (self.deliver_to is None):
+            raise PydanticCustomError("window", "give both deliver_from and deliver_to, or neither")
+        if self.deliver_from is not None:
+            if self.deliver_on is None:
+                raise PydanticCustomError("window", "a time of day needs deliver_on")
+            if self.deliver_to is not None and self.deliver_from >= self.deliver_to:
+                raise PydanticCustomError("window", "deliver_to is after deliver_from")
+        return self
+
+
+class Withdraw(In):
+    reason: Words
+
+
+class Decide(In):
+    """A decision on the version that was read; a return says why."""
+
+    version: Annotated[int, Field(ge=1, le=2**31)]
+    decision: Literal["approve", "return"]
+    comment: Words | None = None
+
+    @model_validator(mode="after")
+    def says_why(self) -> Self:
+        if self.decision == "return" and self.comment is None:
+            raise PydanticCustomError("comment", "a return says why in comment")
+        return self
+
+
+class RecordPaper(In):
+    """An approval that was given on paper or in the institution's office system, with its scan."""
+
+    version: Annotated[int, Field(ge=1, le=2**31)]
+    file_id: FileId
+    signed_on: Day
+    comment: Words | None = None
+
+
+class RequisitionsQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+    status: RequisitionStatus | None = None
+    waiting_for_me: bool = False
+
+
+class NewRule(In):
+    """A step that requisitions need from an amount on, from a day to a day (exclusive)."""
+
+    step: Annotated[int, Field(ge=1, le=9)]
+    role: StepWord
+    from_fen: Annotated[int, Field(ge=0, le=10**15)]
+    budget_unit_id: BudgetUnitId | None = None
+    purpose: PurposeWord | None = None
+    member_id: MembershipId | None = None
+    valid_from: Day
+    valid_to: Day | None = None
+
+    @model_validator(mode="after")
+    def hangs_together(self) -> Self:
+        check_days(self.valid_from, self.valid_to)
+        return self
+
+
+class EndRule(In):
+    """The day from which the rule is asked no more."""
+
+    valid_to: Day
+
+
+class NewDelegation(In):
+    """Who decides in whose place, from a day to a day (exclusive), and why."""
+
+    from_user_id: UserId
+    to_user_id: UserId
+    valid_from: Day
+    valid_to: Day
+    reason: Words
+
+    @model_validator(mode="after")
+    def hangs_together(self) -> Self:
+        check_days(self.valid_from, self.valid_to)
+        if self.from_user_id == self.to_user_id:
+            raise PydanticCustomError("member", "nobody stands in for themselves")
+        return self
+
+
+def check_days(first: date, last: date | None) -> None:
+    if last is not None and last <= first:
+        raise PydanticCustomError("days", "valid_to is after valid_from")
+
+
+class PageQuery(Query):
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class LineOut(Out):
+    """`unit_fen`: the price a pack when it was submitted; null in a draft."""
+
+    listing_id: ListingId
+    quantity: int
+    unit_fen: int | None
+
+
+class StepOut(Out):
+    """A step of the chain; `member_id`: the only one who may take it."""
+
+    role: Step
+    member_id: MembershipId | None
+
+
+class DecisionOut(Out):
+    """`for_user_id`: in whose place it was given. `paper`: it was given elsewhere and only recorded here."""
+
+    version: int
+    step: int
+    decision: Literal["approved", "returned"]
+    by_user_id: UserId
+    for_user_id: UserId | None
+    comment: str | None
+    paper: bool
+    signed_on: str | None
+    at: str
+
+
+class RequisitionItem(Out):
+    id: RequisitionId
+    number: str | None
+    reference: str | None
+    status: RequisitionStatus
+    version: int
+    budget_unit_id: BudgetUnitId
+    purpose: str
+    total_fen: int | None
+    created_at: str
+
+
+class RequisitionOut(RequisitionItem):
+    """A requisition as it stands. `next_step` is the place in `chain` of the step that it waits for."""
+
+    buyer_id: OrganisationId
+    delivery_address_id: AddressId
+    payment_terms: str
+    deliver_on: str | None
+    deliver_from: str | None
+    deliver_to: str | None
+    note: str | None
+    made_by: UserId
+    submitted_by: UserId | None
+    submitted_at: str | None
+    chain: list[StepOut]
+    next_step: int | None
+    order_id: OrderId | None
+    lines: list[LineOut]
+    decisions: list[DecisionOut]
+
+
+class RequisitionPage(Out):
+    items: list[RequisitionItem]
+    next: str | None
+
+
+class HeldLine(Out):
+    """What holds a line, or what it would cost. `code` is that of the line's fault; `available` in packs.
+
+    `was_unit_fen`: the price at the last submission, when it was another.
+    """
+
+    place: int
+    listing_id: ListingId
+    quantity: int
+    code: str | None
+    detail: str | None
+    allowed: int | None
+    available: int
+    unit_fen: int | None
+    was_unit_fen: int | None
+    goods_fen: int | None
+    freight_fen: int | None
+
+
+class CheckOut(Out):
+    """What placing this now would meet: per line, in total, and the approvals that it would need.
+
+    `orderable`: no line is held. `within_limit`: the caller may order it alone. `total_fen` is of the lines not held.
+    """
+
+    orderable: bool
+    within_limit: bool
+    goods_fen: int
+    freight_fen: int
+    total_fen: int
+    chain: list[StepOut]
+    lines: list[HeldLine]
+
+
+class RuleOut(Out):
+    id: ApprovalRuleId
+    step: int
+    role: Step
+    from_fen: int
+    budget_unit_id: BudgetUnitId | None
+    purpose: str | None
+    member_id: MembershipId | None
+    valid_from: str
+    valid_to: str | None
+
+
+class RulePage(Out):
+    items: list[RuleOut]
+    next: str | None
+
+
+class DelegationOut(Out):
+    id: ApprovalDelegationId
+    from_user_id: UserId
+    to_user_id: UserId
+    valid_from: str
+    valid_to: str
+    reason: str
+    ended_at: str | None
+
+
+class DelegationPage(Out):
+    items: list[DelegationOut]
+    next: str | None
+
+
+def item_fields(row: Requisition) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "number": row.number,
+        "reference": row.reference,
+        "status": RequisitionStatus(row.status),
+        "version": row.version,
+        "budget_unit_id": row.budget_unit_id,
+        "purpose": row.purpose,
+        "total_fen": row.total_fen,
+        "created_at": row.created_at.isoformat(),
+    }
+
+
+def requisition_out(
+    row: Requisition, lines: list[RequisitionLine], decisions: list[RequisitionDecision]
+) -> RequisitionOut:
+    waits = row.status == RequisitionStatus.SUBMITTED
+    return RequisitionOut(
+        **item_fields(row),
+        buyer_id=row.buyer_id,
+        delivery_address_id=row.address_id,
+        payment_terms=row.terms,
+        deliver_on=row.deliver_on.isoformat() if row.deliver_on else None,
+        deliver_from=row.deliver_from,
+        deliver_to=row.deliver_to,
+        note=row.note,
+        made_by=row.made_by,
+        submitted_by=row.submitted_by,
+        submitted_at=row.submitted_at.isoformat() if row.submitted_at else None,
+        chain=chain_out(row.chain or []),
+        next_step=row.step if waits else None,
+        order_id=row.order_id,
+        lines=[LineOut(listing_id=line.listing_id, quantity=line.packs, unit_fen=line.unit_fen) for line in lines],
+        decisions=[decision_out(said) for said in decisions],
+    )
+
+
+def chain_out(chain: list[Any]) -> list[StepOut]:
+    """Steps as they are kept with a requisition: role and member, ids in hex."""
+    return [
+        StepOut(role=Step(step["role"]), member_id=UUID(hex=step["member"]) if step["member"] else None)
+        for step in chain
+    ]
+
+
+def decision_out(said: RequisitionDecision) -> DecisionOut:
+    return DecisionOut(
+        version=said.version,
+        step=said.step,
+        decision=said.decision,  # type: ignore[arg-type]
+        by_user_id=said.by_user_id,
+        for_user_id=said.for_user_id,
+        comment=said.comment,
+        paper=said.file_id is not None,
+        signed_on=said.signed_on.isoformat() if said.signed_on else None,
+        at=said.at.isoformat(),
+    )
+
+
+def rule_out(rule: ApprovalRule) -> RuleOut:
+    first, last = rule.valid.lower, rule.valid.upper
+    assert first is not None
+    return RuleOut(
+        id=rule.id,
+        step=rule.step,
+        role=Step(rule.role),
+        from_fen=rule.from_fen,
+        budget_unit_id=rule.budget_unit_id,
+        purpose=rule.purpose,
+        member_id=rule.member_id,
+        valid_from=first.isoformat(),
+        valid_to=last.isoformat() if last else None,
+    )
+
+
+def delegation_out(row: ApprovalDelegation) -> DelegationOut:
+    first, last = row.valid.lower, row.valid.upper
+    assert first is not None
+    assert last is not None
+    return DelegationOut(
+        id=row.id,
+        from_user_id=row.from_user_id,
+        to_user_id=row.to_user_id,
+        valid_from=first.isoformat(),
+        valid_to=last.isoformat(),
+        reason=row.reason,
+        ended_at=row.ended_at.isoformat() if row.ended_at else None,
+    )
