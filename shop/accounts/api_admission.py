@@ -23,8 +23,7 @@ from shop.accounts.schemas_admission import (
     application_out,
     seller_out,
 )
-from shop.accounts.service import applying, passwords, uploading
-from shop.accounts.service.registering import hash_for
+from shop.accounts.service import applying, uploading
 from shop.actor import Actor, Audience, Role
 from shop.clock import business_day, business_now
 from shop.db import in_unit_of_work
@@ -67,17 +66,17 @@ def read_requirements(session: Session, now: datetime) -> RequirementsOut:
     "/applications",
     allow=PUBLIC,
     answers={201: AppliedOut},
-    refusals=(Invalid, passwords.WeakPassword, applying.CountyNotAdmitted, TooMany),
+    refusals=(Invalid, applying.CountyNotAdmitted, TooMany),
 )
 def apply_to_sell(body: Apply) -> AppliedOut:
     """Begin an application from nothing.
 
-    Makes the organisation, its first member, who logs in with the phone or e-mail and password, and a draft to fill in.
+    Makes the organisation and a draft, and sends a link to its first member, known here or not: who accepts by it fills
+    the draft in. Until then a new application with the same code takes the place of this one.
     """
-    hashed = hash_for(body.member)
 
     def apply(session: Session) -> AppliedOut:
-        made = applying.apply(session, wanted=body, password_hash=hashed, now=business_now(session))
+        made = applying.apply(session, wanted=body, now=business_now(session))
         return AppliedOut(id=made.id, organisation_id=made.organisation_id, status=made.status)
 
     return in_unit_of_work(apply)

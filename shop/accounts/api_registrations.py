@@ -17,11 +17,9 @@ from shop.accounts.schemas_registrations import (
     registration_out,
 )
 from shop.accounts.schemas_units import ClosedOrganisation, CloseOrganisation
-from shop.accounts.service import passwords
 from shop.accounts.service import registering_buyers as registering
 from shop.accounts.service.managing_units import UnitHasSubordinates
-from shop.accounts.service.registering import hash_for
-from shop.accounts.service.registering_buyers import OrganisationClosed, WrongRegistrationStatus
+from shop.accounts.service.registering_buyers import NobodyCameIn, OrganisationClosed, WrongRegistrationStatus
 from shop.actor import Actor, Audience, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
@@ -35,16 +33,16 @@ admin = Routes("/v1/admin", tag="Registration")
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 
 
-@public.post(
-    "/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid, passwords.WeakPassword, TooMany)
-)
+@public.post("/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid, TooMany))
 def register_buyer(body: Register) -> RegistrationOut:
-    """Register a buying organisation with its first member; it may order when an operator has approved it."""
-    hashed = hash_for(body.member)
+    """Register a buying organisation and send a link to its first member, known here or not.
+
+    Who accepts by that link acts for the organisation, which may order when an operator has approved it. Until then a
+    new registration with the same code takes the place of this one.
+    """
 
     def register(session: Session) -> RegistrationOut:
-        now = business_now(session)
-        return registration_out(*registering.register(session, wanted=body, password_hash=hashed, now=now))
+        return registration_out(*registering.register(session, wanted=body, now=business_now(session)))
 
     return in_unit_of_work(register)
 
@@ -69,8 +67,8 @@ def resubmit_registration(session: Session, actor: Actor, now: datetime, body: C
 
 @admin.get("/registrations", allow=operator, answers={200: RegistrationPage})
 def list_registrations(session: Session, query: RegistrationsQuery) -> RegistrationPage:
-    """Registrations of buyers, by status if one is given, oldest first."""
-    wanted = registering.all_of_them()
+    """Registrations whose first member has come in, by status if one is given, oldest first."""
+    wanted = registering.confirmed()
     if query.status:
         wanted = wanted.where(Registration.status == query.status)
     page, following = paged(session, wanted, Registration.id, query, f"registrations {query.status}")
@@ -87,7 +85,7 @@ def read_registration(session: Session, registration_id: RegistrationId) -> Regi
     "/registrations/<registration_id>/approve",
     allow=operator,
     answers={200: RegistrationOut},
-    refusals=(NotFound, WrongRegistrationStatus),
+    refusals=(NotFound, NobodyCameIn, WrongRegistrationStatus),
 )
 def approve_registration(
     session: Session, actor: Actor, now: datetime, registration_id: RegistrationId, body: ApproveRegistration

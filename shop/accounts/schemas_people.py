@@ -33,11 +33,12 @@ class ReachQuery(PageQuery):
 
 
 class FirstMember(In):
-    """Who registers an organisation, and logs in with this phone or e-mail and password; holds all of its roles."""
+    """Who registers an organisation, by a phone or an e-mail; will hold all of its roles.
 
-    name: Name
+    A link goes there. Whoever has it comes in by `POST /v1/auth/invitations/accept`, with a name and a password.
+    """
+
     contact: Contact
-    password: NewPassword
 
 
 class AcceptInvitation(In):

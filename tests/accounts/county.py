@@ -20,6 +20,7 @@ from shop.ledger.models import CreditLimit
 from shop.ledger.service import PLATFORM_ID
 from shop.regions.models import EligibilityMember
 from tests import builders as a
+from tests.accounts import people
 from tests.catalogue.market import a_body
 
 KEYS = count(1)
@@ -71,7 +72,7 @@ class County:
             a.a_pairing(session, a.SHANGHAI, "610000")
             a.a_lane(session)
             session.add(CreditLimit(organisation_id=buyer.id, limit_fen=10**12))
-            people: dict[str, tuple[Organisation, dict[str, Any]]] = {
+            parties: dict[str, tuple[Organisation, dict[str, Any]]] = {
                 "agriculture": (self.office, {"roles": {Role.COUNTY_REVIEWER}, "regions": [a.LUOCHUAN]}),
                 "revitalisation": (self.office, {"roles": {Role.COUNTY_REVIEWER}, "regions": ["610000"]}),
                 "helper": (self.office, {"roles": {Role.HELPER, Role.COUNTY_REVIEWER}, "regions": [a.LUOCHUAN]}),
@@ -80,7 +81,7 @@ class County:
                 "operator2": (platform, {"roles": {Role.OPERATOR}}),
                 "buyer": (buyer, {}),
             }
-            for name, (organisation, more) in people.items():
+            for name, (organisation, more) in parties.items():
                 self.enter(session, name, a.a_member(session, organisation, **more))
 
     def enter(self, session: Any, name: str, actor: Actor) -> None:
@@ -132,9 +133,10 @@ class County:
         return answer.status_code, found["code"], [error["pointer"] for error in found.get("errors", [])]
 
     def applied(self, name: str = "applicant", **party: Any) -> str:
-        """An application from nothing, by somebody who is then logged in as `name`; gives its id."""
+        """An application from nothing, by somebody who comes in and is then logged in as `name`; gives its id."""
         body = an_application(**party)
         made = self.post("", "/v1/public/applications", body)
+        assert people.come_in(body["member"]["contact"], PASSWORD).status_code == 201
         login = {"email": body["member"]["contact"], "password": PASSWORD}
         self.tokens[name] = self.post("", "/v1/auth/token", login)["token"]
         return str(made["id"])
@@ -204,7 +206,7 @@ def an_application(**party: Any) -> dict[str, Any]:
     }
     return {
         "organisation": organisation | party,
-        "member": {"name": "王社长", "contact": f"head{number}@example.com", "password": PASSWORD},
+        "member": {"contact": f"head{number}@example.com"},
         "linkage": "吸纳 20 户脱贫户就业并按股分红。",
     }
 

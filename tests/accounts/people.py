@@ -10,10 +10,12 @@ from uuid import UUID
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from shop.accounts.models import Kind, Membership, Organisation, User
-from shop.actor import Actor
+from shop.accounts.models_people import Invitation
+from shop.accounts.service import inviting, messages
+from shop.actor import NOBODY, Actor
 from shop.app import create_app
 from shop.db import unit_of_work
 from tests import builders as a
@@ -94,6 +96,26 @@ def sent(folder: Path) -> list[tuple[str, str]]:
             mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
             found.append((str(mail["To"]), mail.get_content()))
     return found
+
+
+def link_of(contact: str) -> str:
+    """The token of the newest open invitation to a contact, as the message says it that will be sent."""
+    with unit_of_work() as session:
+        newest = (
+            select(Invitation.id)
+            .join(User, User.id == Invitation.user_id)
+            .where(or_(User.phone == contact, User.email == contact), inviting.still_open())
+            .order_by(Invitation.id.desc())
+        )
+        message = messages.of_invitation(session, session.scalars(newest).first() or NOBODY)
+        assert message is not None
+        return token_in(message.body)
+
+
+def come_in(contact: str, password: str = PASSWORD, name: str = "经办人") -> Any:
+    """Accept the newest invitation to a contact."""
+    body = {"token": link_of(contact), "name": name, "password": password}
+    return anybody().post("/v1/auth/invitations/accept", json=body)
 
 
 def token_in(words: str) -> str:

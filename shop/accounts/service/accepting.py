@@ -78,6 +78,15 @@ def accept(
     """
     if new_hash is None and not guessing.settle(session, invited.account, right=right):
         return WrongCredentials()
+    organisation = session.scalars(  # held, so that it does not go from under its first member
+        select(Organisation)
+        .join(Invitation, Invitation.organisation_id == Organisation.id)
+        .where(Invitation.id == invited.invitation_id, Organisation.status != "closed")
+        .with_for_update(key_share=True, of=Organisation)
+        .execution_options(populate_existing=True)
+    ).first()
+    if organisation is None:
+        raise InvitationGone
     row = session.execute(
         update(Invitation)
         .where(
@@ -108,7 +117,6 @@ def accept(
     if made is None:
         raise AlreadyMember
     membership = session.get_one(Membership, made, populate_existing=True)
-    organisation = session.get_one(Organisation, row.organisation_id)
     by = Actor(
         invited.user_id, made, organisation.id, AUDIENCE[Kind(organisation.kind)], frozenset(map(Role, row.roles))
     )

@@ -20,7 +20,7 @@ from shop.accounts.models_admission import (
     WrongApplicationStatus,
 )
 from shop.accounts.schemas_admission import Apply, CapacityIn, ChangeApplication
-from shop.accounts.service import registering
+from shop.accounts.service import inviting, registering
 from shop.actor import NOBODY, Actor, Audience, Role
 from shop.audit import service as audit
 from shop.clock import business_day
@@ -75,8 +75,8 @@ def admitted_county(session: Session, code: str, on: date, pointer: str) -> None
         raise CountyNotAdmitted(pointer=pointer)
 
 
-def apply(session: Session, *, wanted: Apply, password_hash: str, now: datetime) -> Application:
-    """An organisation that applies, its first member, who may log in, and a draft to fill in."""
+def apply(session: Session, *, wanted: Apply, now: datetime) -> Application:
+    """An organisation that applies, its first member invited, and a draft to fill in."""
     party = wanted.organisation
     admitted_county(session, party.division_code, business_day(now), "/organisation/division_code")
     try:
@@ -94,10 +94,8 @@ def apply(session: Session, *, wanted: Apply, password_hash: str, now: datetime)
         )
     except Invalid as wrong:
         raise Invalid(wrong.detail, pointer=f"/organisation{wrong.pointer}") from wrong
-    user = registering.first_member(
-        session, organisation=organisation, wanted=wanted.member, password_hash=password_hash, roles=FIRST_ROLES
-    )
-    by = Actor(user.id, NOBODY, organisation.id, Audience.COOPERATIVE, frozenset(FIRST_ROLES))
+    inviting.invite_first(session, organisation_id=organisation.id, member=wanted.member, roles=FIRST_ROLES, now=now)
+    by = Actor(NOBODY, NOBODY, organisation.id, Audience.COOPERATIVE, frozenset())
     return begin(session, organisation.id, Purpose.ADMISSION, wanted.linkage, by=by, now=now)
 
 

@@ -28,7 +28,7 @@ def ask(session: Session, *, user: User, channel: Channel, contact: str, by: Act
     """Send a code or link to the new contact. Whether somebody has it already is told to its owner only. TooMany."""
     account = guessing.asking(guessing.inside(by.user_id))
     guessing.hold(session, account)
-    guessing.check(session, account, minute=confirming.ASKED_A_MINUTE, hour=confirming.ASKED_AN_HOUR)
+    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
     guessing.note(session, account)
     user.pending_contact = contact
     session.flush()

@@ -14,8 +14,6 @@ from shop.ids import new_id
 LIFE = {Channel.TEXT: timedelta(minutes=10), Channel.MAIL: timedelta(minutes=10), Channel.IN_PERSON: timedelta(hours=1)}
 """How long a code or link works; since 2024."""
 TRIES = 5
-ASKED_A_MINUTE, ASKED_AN_HOUR = 2, 6
-"""How many codes or links an account may ask for."""
 
 
 def ask(

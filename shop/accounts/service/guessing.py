@@ -17,6 +17,8 @@ from shop.errors import TooMany
 from shop.ids import new_id
 
 GUESSES_A_MINUTE, GUESSES_AN_HOUR = 5, 20
+ASKED_A_MINUTE, ASKED_AN_HOUR = 2, 6
+"""How many codes or links may be asked for, for one account."""
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from shop.accounts import contacts
 from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation, User
 from shop.accounts.models_people import Channel, Invitation
+from shop.accounts.schemas_people import FirstMember
+from shop.accounts.service import guessing
 from shop.accounts.service.registering import roles_of
-from shop.actor import Actor, Audience, Role
+from shop.actor import SYSTEM, Actor, Audience, Role
 from shop.audit import service as audit
 from shop.db import seeing_all
 from shop.errors import Invalid, NotFound, Refusal
@@ -164,6 +166,30 @@ def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted
     )  # fmt: skip
     outbox.announce(session, "person.invited", now=now, invitation_id=made)
     return session.get_one(Invitation, made)
+
+
+def invite_first(
+    session: Session,
+    *,
+    organisation_id: UUID,
+    member: FirstMember,
+    roles: Collection[Role],
+    order_limit_fen: int | None = None,
+    now: datetime,
+) -> None:
+    """Invite whoever registers an organisation by itself, known here or not: a contact proves nothing until its link
+    comes back. Invalid for what is no contact, TooMany for one that was named again and again.
+    """
+    contact = contacts.contact_of(member.contact)
+    if contact is None:
+        raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
+    account = guessing.asking(guessing.account_of(None, f"registered {contact}"))
+    guessing.hold(session, account)
+    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
+    guessing.note(session, account)
+    phone = contacts.is_phone(contact)
+    wanted = Wanted(contact if phone else None, None if phone else contact, roles, order_limit_fen)
+    invite(session, organisation_id=organisation_id, by=SYSTEM, wanted=wanted, now=now)
 
 
 def still_open() -> ColumnElement[bool]:

@@ -1,16 +1,20 @@
 """Register organisations, people and what a buyer needs to order."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop.accounts import contacts
 from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership, Organisation, User
-from shop.accounts.schemas_people import FirstMember
-from shop.accounts.service import granting, passwords
+from shop.accounts.models_admission import Application
+from shop.accounts.models_people import Invitation
+from shop.accounts.models_units import InvoiceProfile, Registration
+from shop.accounts.service import granting
 from shop.accounts.service.granting import NO_END
 from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.passwords import hash_of
@@ -51,6 +55,8 @@ def register(
     if uscc is not None:
         if not is_valid(uscc):
             raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
+        if applying:
+            make_way(session, uscc)
         if session.scalars(select(Organisation.id).where(Organisation.uscc == uscc)).first():
             raise Invalid("Another organisation has this code.", pointer="/uscc")
     elif parent_id is None and AUDIENCE[kind] is not Audience.ADMIN:
@@ -73,51 +79,28 @@ def register(
     return organisation
 
 
-def contact_of(member: FirstMember) -> str:
-    """The phone or e-mail in its one spelling; Invalid when it is neither."""
-    found = contacts.contact_of(member.contact)
+def make_way(session: Session, uscc: str) -> None:
+    """Forget an organisation with this code that was registered by itself and in which nobody came in yet.
+
+    Who registers names a contact that may be mistyped or another's, and must not keep the code from those it belongs
+    to: the last registration counts, until somebody accepts its invitation.
+    """
+    found = session.scalars(
+        select(Organisation.id)
+        .where(Organisation.uscc == uscc, Organisation.status == "applying", ~has_members())
+        .with_for_update()
+    ).first()
     if found is None:
-        raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
-    return found
+        return
+    with suppress(IntegrityError), session.begin_nested():  # another organisation's paper names it: it stays
+        for kept in (Invitation, Registration, InvoiceProfile, BudgetUnit, Application):
+            session.execute(delete(kept).where(kept.organisation_id == found))
+        session.execute(delete(Organisation).where(Organisation.id == found))
 
 
-def hash_for(member: FirstMember) -> str:
-    """The hash of a first member's password, or Invalid; for outside of transactions, which it would hold up."""
-    passwords.check(member.password, contact_of(member), pointer="/member/password")
-    return passwords.hash_of(member.password)
-
-
-def first_member(
-    session: Session,
-    *,
-    organisation: Organisation,
-    wanted: FirstMember,
-    password_hash: str,
-    roles: Collection[Role],
-    order_limit_fen: int | None = None,
-) -> User:
-    """Who registers an organisation, as a member with these roles; Invalid when somebody has the contact."""
-    contact = contact_of(wanted)
-    phone = contacts.is_phone(contact)
-    user = User(
-        phone=contact if phone else None,
-        email=None if phone else contact,
-        name=wanted.name,
-        password_hash=password_hash,
-    )
-    with unless_taken(session, detail="Somebody has this phone or e-mail.", pointer="/member/contact"):
-        session.add(user)
-    session.add(
-        Membership(
-            user_id=user.id,
-            organisation_id=organisation.id,
-            roles=sorted(roles),
-            regions=[],
-            order_limit_fen=order_limit_fen,
-        )
-    )
-    session.flush()
-    return user
+def has_members() -> ColumnElement[bool]:
+    """Whether anybody ever came in to act for the organisation of a row."""
+    return select(Membership.id).where(Membership.organisation_id == Organisation.id).exists()
 
 
 def register_user(

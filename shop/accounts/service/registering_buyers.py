@@ -12,9 +12,10 @@ from shop.accounts import queries_units as queries
 from shop.accounts.models import BudgetUnit, Kind, Membership, Organisation
 from shop.accounts.models_units import REGISTRATION_NEXT, InvoiceProfile, Registration, RegistrationStatus
 from shop.accounts.schemas_registrations import ChangeRegistration, Register
+from shop.accounts.service import inviting
 from shop.accounts.service.keeping_addresses import checked
 from shop.accounts.service.managing_units import UnitHasSubordinates, unless_taken
-from shop.accounts.service.registering import first_member
+from shop.accounts.service.registering import has_members, make_way
 from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
 from shop.audit import service as audit
@@ -38,13 +39,20 @@ class OrganisationClosed(Refusal):
     title, title_zh = "This organisation is closed.", "该单位已注销。"
 
 
-def register(
-    session: Session, *, wanted: Register, password_hash: str, now: datetime
-) -> tuple[Registration, Organisation]:
-    """The organisation as `applying`, with its first member, and its unit and invoice title if it names them."""
+class NobodyCameIn(Refusal):
+    """The link that was sent to the first member has not been used."""
+
+    code, status = "nobody_came_in", 409
+    title, title_zh = "Nobody of this organisation has confirmed the contact yet.", "该单位的联系人尚未确认。"
+
+
+def register(session: Session, *, wanted: Register, now: datetime) -> tuple[Registration, Organisation]:
+    """The organisation as `applying`, its first member invited, and its unit and invoice title if it names them."""
     today = business_day(now)
     parent_id = belonging(session, wanted)
     queries.require_division(session, wanted.division_code, today, pointer="/division_code")
+    if wanted.uscc is not None:
+        make_way(session, wanted.uscc)
     organisation = Organisation(
         kind=wanted.kind,
         name=wanted.name,
@@ -57,13 +65,8 @@ def register(
     )
     with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
         session.add(organisation)
-    first_member(
-        session,
-        organisation=organisation,
-        wanted=wanted.member,
-        password_hash=password_hash,
-        roles=BUYER_ROLES,
-        order_limit_fen=0,
+    inviting.invite_first(
+        session, organisation_id=organisation.id, member=wanted.member, roles=BUYER_ROLES, order_limit_fen=0, now=now
     )
     made = Registration(organisation_id=organisation.id, submitted_at=now)
     session.add(made)
@@ -106,6 +109,11 @@ def all_of_them() -> Select[Registration, Organisation]:
     return select(Registration, Organisation).join(Organisation, Organisation.id == Registration.organisation_id)
 
 
+def confirmed() -> Select[Registration, Organisation]:
+    """The registrations in which the first member proved to have the contact: what is worth an operator's look."""
+    return all_of_them().where(has_members())
+
+
 def one(session: Session, registration_id: UUID) -> tuple[Registration, Organisation]:
     """A registration with its organisation, as they stand in the database, for operators."""
     found = session.execute(
@@ -129,8 +137,10 @@ def own(session: Session, by: Actor) -> tuple[Registration, Organisation]:
 
 
 def approve(session: Session, *, by: Actor, registration_id: UUID, order_limit_fen: int | None, now: datetime) -> None:
-    """Make the organisation active and give its first members their limit."""
+    """Make the organisation active and give its first members their limit. NobodyCameIn, WrongRegistrationStatus."""
     registration, organisation = one(session, registration_id)
+    if not session.scalar(confirmed().where(Registration.id == registration_id).exists().select()):
+        raise NobodyCameIn
     become(session, registration, RegistrationStatus.APPROVED, by, now)
     limit = order_limit_fen
     if limit is None:

@@ -44,7 +44,7 @@ def ask(session: Session, *, login: str, device: str | None, now: datetime) -> N
     user_id = user.id if user and user.status == "active" else None
     account = guessing.asking(guessing.account_of(user_id, login, device))
     guessing.hold(session, account)
-    guessing.check(session, account, minute=confirming.ASKED_A_MINUTE, hour=confirming.ASKED_AN_HOUR)
+    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
     guessing.note(session, account)
     channel = Channel.TEXT if contacts.is_phone(login) else Channel.MAIL
     made = confirming.ask(session, user_id=user_id, purpose=Purpose.RESET, channel=channel)
