@@ -95,6 +95,20 @@ def test_a_revoked_mandate_ends_at_once_and_is_revoked_once(desk: Desk) -> None:
     assert desk.ask("operator", missing, {"reason": "没有"}).status_code == 404
 
 
+def test_an_auditor_who_left_and_comes_back_reads_nothing_by_the_old_mandate(desk: Desk) -> None:
+    desk.grant()
+    auditor = desk.actors["auditor"]
+    path = f"/v1/me/organisation/members/mem_{auditor.membership_id.hex}/end"
+    assert desk.ask("operator", path, {"reason": "审计结束"}).status_code == 204
+    assert [item["revoked_at"] is None for item in desk.ask("operator", "/v1/admin/audit-mandates").json["items"]] == [
+        False
+    ]
+    with unit_of_work() as session:  # as accepting a second invitation does
+        session.execute(text("UPDATE membership SET ended_at = NULL"))
+        desk.tokens["auditor"], _ = logging_in.issue_token(session, user_id=auditor.user_id)
+    assert desk.ask("auditor", "/v1/reports/procurement").json["code"] == "forbidden"
+
+
 def test_a_mandate_over_regions_opens_their_reports_and_no_single_order(desk: Desk) -> None:
     assert desk.grant(regions=[a.SHANGHAI]).status_code == 201
     assert desk.ask("auditor", "/v1/reports/procurement").status_code == 200

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
-from shop.accounts.models import Kind
+from shop.accounts.models import Kind, Membership
+from shop.accounts.service import ending
 from shop.actor import Role
 from shop.audit.models import AuditEntry
 from shop.db import unit_of_work
@@ -100,6 +101,21 @@ def test_a_machine_does_not_enter_for_a_cooperative(county: County) -> None:
         )
     asked = {"mandate_id": mandate}
     assert county.refused("helper", "POST", "/v1/auth/assist", asked)[:2] == (403, "forbidden")
+
+
+def test_a_helper_who_left_and_comes_back_enters_for_nobody_by_the_old_mandate(county: County) -> None:
+    county.seller("seller")
+    mandate = helped(county)
+    helper = county.actors["helper"]
+    with unit_of_work() as session:
+        member = session.get_one(Membership, helper.membership_id)
+        ending.end_memberships(session, [member], by=county.actors["operator"], reason="调离", now=a.NOW)
+    with unit_of_work() as session:  # as accepting a second invitation does
+        session.execute(text("UPDATE membership SET ended_at = NULL"))
+        county.enter(session, "helper", helper)
+    assert county.ask("for seller", "GET", "/v1/me").status_code == 401
+    asked = {"mandate_id": mandate}
+    assert county.refused("helper", "POST", "/v1/auth/assist", asked)[:2] == (409, "assist_mandate_ended")
 
 
 def test_a_helper_logs_out_of_the_cooperative_alone(county: County) -> None:

@@ -126,6 +126,9 @@ def test_a_membership_that_ended_opens_nothing_any_more(mailbox: Path, boss: Act
     token = people.token_in(people.sent(mailbox)[-1][1])
     done = people.anybody().post("/v1/auth/invitations/accept", json={"token": token, "password": PASSWORD})
     assert (done.status_code, done.json["membership_id"], done.json["roles"]) == (201, mem(second), ["finance"])
+    for before in (member, machine):
+        assert people.code(before.get("/v1/me")) == (401, "unauthenticated"), "what was ended stays ended"
+    assert people.client(second).get("/v1/me").json["roles"] == ["finance"]
 
 
 def test_two_managers_cannot_remove_each_other_at_the_same_time(boss: Actor, school: UUID) -> None:

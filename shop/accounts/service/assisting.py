@@ -1,29 +1,27 @@
 """Assisted entry: a cooperative lends its listing and shipping to a helper of the county, and takes it back."""
 
-import secrets
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_admission
 from shop.accounts import queries_mandates as queries
-from shop.accounts.models import ApiToken, Organisation
+from shop.accounts.models import Organisation
 from shop.accounts.models_mandates import AssistMandate
 from shop.accounts.schemas_mandates import NewAssistMandate
 from shop.accounts.service.agent_mandating import check_days
 from shop.accounts.service.granting import SELLERS
-from shop.accounts.service.logging_in import TOKEN_LIFE, token_hash
 from shop.accounts.service.reviewing import OwnRecommendation
+from shop.accounts.service.sessions import new_session
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
 from shop.db import seeing_all
 from shop.errors import Forbidden, Invalid, NotFound, Refusal
 from shop.files import service as files
-from shop.ids import new_id
 from shop.outbox import service as outbox
 
 HELPED = ("active", "applying")
@@ -98,16 +96,21 @@ def made(
 def revoke(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> AssistMandate:
     """End a mandate, from the very next request on; again changes nothing."""
     mandate = queries.assist_mandate(session, by, mandate_id)
+    end(session, mandate, by=by, now=now)
+    return mandate
+
+
+def end(session: Session, mandate: AssistMandate, *, by: Actor, now: datetime) -> None:
+    """End a mandate that the actor may end; again changes nothing."""
     done = session.execute(
         update(AssistMandate)
-        .where(AssistMandate.id == mandate_id, AssistMandate.revoked_at.is_(None))
+        .where(AssistMandate.id == mandate.id, AssistMandate.revoked_at.is_(None))
         .values(revoked_at=now, revoked_by_user_id=by.user_id)
         .returning(AssistMandate.id)
         .execution_options(synchronize_session="fetch")
     ).first()
     if done is not None:
         record(session, mandate, "revoked", by, now, None)
-    return mandate
 
 
 def begin(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> tuple[str, datetime]:
@@ -126,20 +129,8 @@ def begin(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> tu
     status = session.scalar(select(Organisation.status).where(Organisation.id == mandate.cooperative_id))
     if mandate.revoked_at is not None or business_day(now) not in mandate.valid or status not in HELPED:
         raise AssistMandateEnded
-    token = secrets.token_urlsafe(32)
-    expires_at = session.execute(
-        insert(ApiToken)
-        .values(
-            id=new_id(),
-            token_hash=token_hash(token),
-            membership_id=by.membership_id,
-            expires_at=func.clock_timestamp() + TOKEN_LIFE,
-            assist_mandate_id=mandate.id,
-        )
-        .returning(ApiToken.expires_at)
-    ).scalar_one()
     record(session, mandate, "used", by, now, None)
-    return token, expires_at
+    return new_session(session, membership_id=by.membership_id, assist_mandate_id=mandate.id)
 
 
 def record(session: Session, mandate: AssistMandate, what: str, by: Actor, now: datetime, reason: str | None) -> None:

@@ -15,12 +15,12 @@ from shop.accounts import secrets
 from shop.accounts.models import ApiToken, Membership, User
 from shop.accounts.models_people import Confirmation, Invitation
 from shop.accounts.service import two_step
+from shop.accounts.service.ending import end_memberships
 from shop.accounts.service.managing_members import LastManager
 from shop.actor import Actor, Role
 from shop.audit import service as audit
 from shop.db import seeing_all
 from shop.errors import NotFound
-from shop.outbox import service as outbox
 
 MANAGING = frozenset({Role.MANAGER, Role.OPERATOR})
 
@@ -47,22 +47,14 @@ def erase(
         contacts = [secrets.keyed_hash("erased contact", each).hex() for each in (user.phone, user.email) if each]
         own = select(Membership.id).where(Membership.user_id == user_id)
         end = {"synchronize_session": False}
+        end_memberships(session, memberships, by=by, reason=reason or "erased", now=now)
         session.execute(
-            update(Membership)
-            .where(Membership.id.in_([membership.id for membership in memberships]))
-            .values(ended_at=func.clock_timestamp())
-            .execution_options(**end)
-        )
-        session.execute(
-            update(ApiToken)
-            .where(ApiToken.membership_id.in_(own))
-            .values(name="", revoked_at=func.coalesce(ApiToken.revoked_at, func.clock_timestamp()))
-            .execution_options(**end)
+            update(ApiToken).where(ApiToken.membership_id.in_(own)).values(name="").execution_options(**end)
         )
         session.execute(
             update(Invitation)
             .where(
-                (Invitation.user_id == user_id) | Invitation.inviter_id.in_(own),
+                Invitation.user_id == user_id,
                 Invitation.accepted_at.is_(None),
                 Invitation.withdrawn_at.is_(None),
             )
@@ -78,8 +70,6 @@ def erase(
     audit.record(
         session, by=by, action="erase", kind="person", subject=user_id, now=now, reason=reason, contacts=contacts
     )
-    for membership in memberships:
-        outbox.announce(session, "membership.ended", now=now, membership_id=membership.id)
 
 
 def managed_by_nobody_else(session: Session, user_id: UUID, memberships: Collection[Membership]) -> list[UUID]:

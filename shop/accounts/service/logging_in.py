@@ -4,25 +4,20 @@ A log-in is two units of work with the hash between them, so that hashing holds 
 `passwords.matches`, then `decide`.
 """
 
-import hashlib
-import secrets as random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, func, insert, select, text, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.orm import Session
 
 from config.settings import settings
 from shop.accounts import contacts, secrets
 from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User
 from shop.accounts.service import guessing, two_step
+from shop.accounts.service.sessions import new_session, token_hash
 from shop.actor import HELPER_ROLES, Actor, Audience, Role
-from shop.db import seeing_all
 from shop.errors import NotFound, Refusal, Unauthenticated
-from shop.ids import new_id
-
-TOKEN_LIFE = timedelta(hours=12)
 
 
 class WrongCredentials(Unauthenticated):
@@ -62,10 +57,6 @@ class LoggedIn:
     expires_at: datetime
     device: str
     two_step_required: bool
-
-
-def token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def person_of(login: str) -> Select[User]:
@@ -140,28 +131,6 @@ def issue_token(
     return new_session(session, membership_id=membership.id, words=words)
 
 
-def new_session(
-    session: Session, *, membership_id: UUID, words: str, expires_at: datetime | None = None
-) -> tuple[str, datetime]:
-    """A session for a membership, which is the current one from now on."""
-    token = random.token_urlsafe(32)
-    session.execute(
-        update(Membership).where(Membership.id == membership_id).values(last_used_at=func.clock_timestamp())
-    )
-    ends: datetime = session.execute(
-        insert(ApiToken)
-        .values(
-            id=new_id(),
-            name=words,
-            token_hash=token_hash(token),
-            membership_id=membership_id,
-            expires_at=expires_at or func.clock_timestamp() + TOKEN_LIFE,
-        )
-        .returning(ApiToken.expires_at)
-    ).scalar_one()
-    return token, ends
-
-
 def log_out(session: Session, token: str) -> None:
     """End a token; ending it twice is ending it once."""
     session.execute(
@@ -169,30 +138,6 @@ def log_out(session: Session, token: str) -> None:
         .where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
-
-
-def end_sessions(session: Session, *, user_id: UUID, but: UUID | None = None, only: UUID | None = None) -> int:
-    """End the sessions of a person, for whichever organisation: all, all but one, or one; gives how many.
-
-    Tokens of machines go on.
-    """
-    own = select(Membership.id).where(Membership.user_id == user_id)
-    wanted = update(ApiToken).where(
-        ApiToken.membership_id.in_(own),
-        ApiToken.kind == "session",
-        ApiToken.revoked_at.is_(None),
-        ApiToken.expires_at > func.clock_timestamp(),
-    )
-    if but:
-        wanted = wanted.where(ApiToken.id != but)
-    if only:
-        wanted = wanted.where(ApiToken.id == only)
-    with seeing_all(session):  # a person's sessions for all of their organisations
-        done = session.execute(
-            wanted.values(revoked_at=func.clock_timestamp()).execution_options(synchronize_session=False)
-        )
-    assert isinstance(done, CursorResult)
-    return done.rowcount
 
 
 USE_NOTED_EVERY = timedelta(minutes=10)

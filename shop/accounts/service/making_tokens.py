@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts import queries_people
 from shop.accounts.models import ApiToken, Membership
-from shop.accounts.service.logging_in import token_hash
+from shop.accounts.service.sessions import token_hash
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.errors import Invalid, NotFound, Refusal

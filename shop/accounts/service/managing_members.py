@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, any_, func, literal, select, update
+from sqlalchemy import Text, any_, literal, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Membership, Organisation
-from shop.accounts.models_people import Invitation
+from shop.accounts.service.ending import end_memberships
 from shop.accounts.service.inviting import check_powers
 from shop.actor import Actor, Audience, Role
 from shop.audit import service as audit
@@ -106,23 +106,12 @@ def raises(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 
 
 def end(session: Session, *, membership_id: UUID, reason: str, by: Actor, now: datetime) -> None:
-    """End a membership: its sessions and machine tokens hold no more from the next request on.
+    """End a membership: its sessions and machine tokens hold no more from the next request on, nor do its mandates.
 
     The invitations that this member sent and nobody accepted are withdrawn. NotFound, LastManager.
     """
     member, other_managers = locked(session, by, membership_id)
     if manager_role(by) in member.roles and not other_managers:
         raise LastManager
-    session.execute(update(Membership).where(Membership.id == membership_id).values(ended_at=func.clock_timestamp()))
-    session.execute(
-        update(Invitation)
-        .where(
-            Invitation.inviter_id == membership_id,
-            Invitation.accepted_at.is_(None),
-            Invitation.withdrawn_at.is_(None),
-        )
-        .values(withdrawn_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
-    )
     audit.record(session, by=by, action="end", kind="membership", subject=membership_id, now=now, reason=reason)
-    outbox.announce(session, "membership.ended", now=now, membership_id=membership_id)
+    end_memberships(session, [member], by=by, reason=reason, now=now)

@@ -11,9 +11,10 @@ from shop.accounts import contacts, queries_people, secrets
 from shop.accounts.models import Membership, User
 from shop.accounts.models_people import Channel, Confirmation, Purpose
 from shop.accounts.service import confirming, guessing, passwords, two_step
-from shop.accounts.service.logging_in import end_sessions, person_of
+from shop.accounts.service.logging_in import person_of
 from shop.accounts.service.messages import RESET_LINK
 from shop.accounts.service.proving import WrongCode
+from shop.accounts.service.sessions import end_sessions
 from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
 from shop.db import seeing_all

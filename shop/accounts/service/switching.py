@@ -7,7 +7,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import ApiToken, Membership
-from shop.accounts.service.logging_in import end_sessions, memberships_of, new_session
+from shop.accounts.service.logging_in import memberships_of
+from shop.accounts.service.sessions import end_sessions, new_session
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.db import seeing_all
