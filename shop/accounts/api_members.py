@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_people
+from shop.accounts.models_units import OrganisationNotActive
 from shop.accounts.schemas_people import (
     ChangeMember,
     CodeInPersonOut,
@@ -33,7 +34,9 @@ helping = Routes("/v1/admin", tag="Members", people_only=True)
 manager = roles(Role.MANAGER, Role.OPERATOR)
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 reviewer = roles(Role.OPERATOR, Role.COUNTY_REVIEWER, of=Audience.ADMIN)
-INVITE_REFUSALS = (NotFound, inviting.AlreadyMember, inviting.InvitationOpen, inviting.TooManyInvitations)
+INVITE_REFUSALS = (
+    NotFound, OrganisationNotActive, inviting.AlreadyMember, inviting.InvitationOpen, inviting.TooManyInvitations,
+)  # fmt: skip
 
 
 def member_page(session: Session, actor: Actor, query: PageQuery, organisation_id: UUID | None = None) -> MemberPage:

@@ -164,6 +164,29 @@ def test_an_invitation_names_one_contact_and_fitting_roles(boss: Actor, body: An
         assert session.scalar(select(func.count()).select_from(User).where(User.status == "invited")) == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "own", "by_platform"),
+    [
+        ("applying", 201, 201),
+        ("active", 201, 201),
+        ("suspended", 409, 201),
+        ("closed", 401, 404),
+    ],
+)
+def test_who_may_be_invited_to_an_organisation_goes_by_its_status(status: str, own: int, by_platform: int) -> None:
+    farm = people.organisation(Kind.COOPERATIVE)
+    manager = people.client(people.person(farm))
+    operator = people.client(people.person(people.organisation(Kind.PLATFORM), roles=[Role.OPERATOR]))
+    with unit_of_work() as session:
+        session.execute(update(Organisation).where(Organisation.id == farm).values(status=status))
+    answer = manager.post(INVITATIONS, json={"email": "one@example.com", "roles": ["lister"]})
+    assert answer.status_code == own
+    if own == 409:
+        assert (answer.json["code"], answer.json["organisation_status"]) == ("organisation_not_active", status)
+    path = f"/v1/admin/organisations/org_{farm.hex}/invitations"
+    assert operator.post(path, json={"email": "two@example.com", "roles": ["shipper"]}).status_code == by_platform
+
+
 def test_a_cooperatives_member_has_no_order_limit_and_a_county_reviewer_has_counties() -> None:
     farm = people.client(people.person(people.organisation(Kind.COOPERATIVE)))
     limited = farm.post(INVITATIONS, json={"email": "x@example.com", "roles": ["lister"], "order_limit_fen": 1})

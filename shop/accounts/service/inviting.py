@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from shop.accounts import contacts
 from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation, User
 from shop.accounts.models_people import Channel, Invitation
+from shop.accounts.models_units import OrganisationNotActive
 from shop.accounts.schemas_people import FirstMember
 from shop.accounts.service import guessing
 from shop.accounts.service.registering import roles_of
@@ -26,6 +27,8 @@ from shop.regions.models import Division
 
 INVITATION_LIFE = timedelta(days=7)
 """How long an invitation may be accepted; since 2024."""
+INVITING = ("applying", "active")
+"""The statuses in which an organisation asks people in: an applicant needs colleagues to apply with."""
 MOST_OPEN = 500
 """How many open invitations an organisation may have: whoever writes to strangers writes to few of them at a time."""
 
@@ -126,11 +129,15 @@ def people_with(session: Session, found: Collection[str]) -> dict[str, UUID]:
 def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted, now: datetime) -> Invitation:
     """Invite somebody; the link is sent when this is committed (`person.invited`).
 
-    Invalid naming the field, AlreadyMember, InvitationOpen, TooManyInvitations, NotFound for no such organisation.
+    An organisation that applies or is active invites by itself; to one that is suspended, whose open orders run on, the
+    platform may still send people. Invalid naming the field, AlreadyMember, InvitationOpen, TooManyInvitations,
+    OrganisationNotActive, NotFound for no such organisation.
     """
     organisation = session.get(Organisation, organisation_id, with_for_update={"key_share": True})
     if organisation is None or organisation.status == "closed":
         raise NotFound
+    if organisation.status not in INVITING and by.organisation_id == organisation_id:
+        raise OrganisationNotActive(organisation_status=organisation.status)
     check_powers(session, organisation, roles=wanted.roles, limit=wanted.order_limit_fen, regions=wanted.regions)
     channel, contact = contact_of(wanted)
     user_id = person_with(session, contact)
