@@ -3,7 +3,7 @@
 from flask import Response
 from sqlalchemy.orm import Session
 
-from shop.accounts.schemas_people import AcceptedOut, AcceptInvitation, AskedOut, AskReset, ConfirmReset
+from shop.accounts.schemas_people import AcceptedOut, AcceptInvitation, AskReset, ConfirmReset, ResetAskedOut
 from shop.accounts.service import accepting, inviting, logging_in, passwords, proving, resetting
 from shop.clock import business_now
 from shop.db import in_unit_of_work
@@ -46,16 +46,16 @@ def accept_invitation(body: AcceptInvitation) -> AcceptedOut | Response:
     return from_refusal(done) if isinstance(done, Refusal) else done
 
 
-@routes.post("/reset", allow=PUBLIC, answers={202: AskedOut}, refusals=(TooMany,))
+@routes.post("/reset", allow=PUBLIC, answers={202: ResetAskedOut}, refusals=(TooMany,))
 def ask_for_reset(body: AskReset) -> Answer:
     """Send a code to a phone or a link to an e-mail.
 
     Nothing is sent where nobody logs in with it, and the answer is the same.
     """
-    in_unit_of_work(
+    request = in_unit_of_work(
         lambda session: resetting.ask(session, login=body.login, device=body.device, now=business_now(session))
     )
-    return Answer(AskedOut(), 202)
+    return Answer(ResetAskedOut(request=request), 202)
 
 
 @routes.post(
@@ -71,7 +71,7 @@ def confirm_reset(body: ConfirmReset) -> Response | None:
     passwords.check(body.new_password, body.login, pointer="/new_password")
     found = in_unit_of_work(
         lambda session: resetting.look_up(
-            session, token=body.token, login=body.login, code=body.code, device=body.device
+            session, token=body.token, login=body.login, code=body.code, device=body.device, request=body.request
         )
     )
     if isinstance(found, Refusal):

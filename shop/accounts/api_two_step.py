@@ -12,6 +12,7 @@ from shop.accounts.schemas_people import (
     PasswordAndCode,
     PasswordIn,
     RecoveryCodesOut,
+    TwoStepBegunOut,
     TwoStepOut,
 )
 from shop.accounts.service import proving, two_step
@@ -51,15 +52,18 @@ def enrol_two_step(session: Session, actor: Actor, now: datetime, body: Password
 @routes.post(
     "/confirm",
     allow=ANY_MEMBER,
-    answers={200: RecoveryCodesOut},
+    answers={200: TwoStepBegunOut},
     refusals=(proving.WrongCode, two_step.TwoStepOff, TooMany),
     key=NO_KEY,
     before_two_step=True,
 )
-def confirm_two_step(session: Session, actor: Actor, now: datetime, body: CodeIn) -> RecoveryCodesOut | Response:
-    """Put the second step in force; gives ten recovery codes, shown once."""
-    codes = two_step.confirm(session, by=actor, code=body.code, now=now)
-    return from_refusal(proving.WrongCode(pointer="/code")) if codes is None else RecoveryCodesOut(recovery_codes=codes)
+def confirm_two_step(session: Session, actor: Actor, now: datetime, body: CodeIn) -> TwoStepBegunOut | Response:
+    """Put the second step in force and end the caller's other sessions; gives ten recovery codes, shown once."""
+    done = two_step.confirm(session, by=actor, code=body.code, now=now)
+    if done is None:
+        return from_refusal(proving.WrongCode(pointer="/code"))
+    codes, ended = done
+    return TwoStepBegunOut(recovery_codes=codes, ended_sessions=ended)
 
 
 @routes.post(

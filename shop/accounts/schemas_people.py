@@ -66,14 +66,24 @@ class AskedOut(Out):
     sent: str = "if_known"
 
 
+class ResetAskedOut(AskedOut):
+    """Give `request` with the code, and nobody else's wrong guesses at the account stand in its way."""
+
+    request: str
+
+
 class ConfirmReset(In):
-    """The `token` of a link, or the `login` with the `code` that came by text message or in person."""
+    """The `token` of a link, or the `login` with the `code` that came by text message or in person.
+
+    `request` is what asking for the code was answered with.
+    """
 
     token: LinkToken | None = None
     login: Login | None = None
     code: Code | None = None
     new_password: NewPassword
     device: Device | None = None
+    request: LinkToken | None = None
 
 
 class ChangePassword(In):
@@ -240,6 +250,12 @@ class RecoveryCodesOut(Out):
     """Shown once; each works once in place of a code of the authenticator."""
 
     recovery_codes: list[str]
+
+
+class TwoStepBegunOut(RecoveryCodesOut):
+    """`ended_sessions`: how many sessions of the person, begun without the second step, were ended."""
+
+    ended_sessions: int
 
 
 class MakeToken(In):

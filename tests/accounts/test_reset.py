@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -33,7 +34,7 @@ def clerk(school: UUID) -> Actor:
     return people.person(school, roles=[Role.REQUESTER], phone=PHONE, email="clerk@example.com")
 
 
-def ask(login: str) -> tuple[int, object]:
+def ask(login: str) -> tuple[int, Any]:
     answer = people.anybody().post("/v1/auth/reset", json={"login": login})
     return answer.status_code, answer.json
 
@@ -46,7 +47,8 @@ def confirm(**body: str) -> tuple[int, str]:
 def test_a_reset_is_answered_the_same_whether_or_not_the_account_exists(mailbox: Path, clerk: Actor) -> None:
     logins = ("clerk@example.com", PHONE, "nobody@example.com", "13500135000", "neither")
     for login in logins:
-        assert ask(login) == (202, {"sent": "if_known"})
+        status, body = ask(login)
+        assert (status, body["sent"], sorted(body)) == (202, "if_known", ["request", "sent"])
         people.sent(mailbox)
     assert [to for to, _ in people.sent(mailbox)] == ["clerk@example.com", PHONE]
     with unit_of_work() as session:
@@ -87,16 +89,42 @@ def test_a_code_lives_ten_minutes(mailbox: Path, clerk: Actor) -> None:
     assert confirm(login=PHONE, code=code) == (422, "wrong_code")
 
 
-def test_a_code_is_dead_after_five_tries_and_tries_count_as_guesses(mailbox: Path, clerk: Actor) -> None:
-    ask(PHONE)
+def wrong_for(code: str) -> str:
+    return "000000" if code != "000000" else "000001"
+
+
+def test_guesses_of_strangers_count_as_at_log_in_and_do_not_burn_the_code_of_who_asked_for_it(
+    mailbox: Path, clerk: Actor
+) -> None:
+    request = ask(PHONE)[1]["request"]
     code = people.code_in(people.sent(mailbox)[-1][1])
-    wrong = "000000" if code != "000000" else "000001"
     for _ in range(5):
-        assert confirm(login=PHONE, code=wrong) == (422, "wrong_code")
+        assert confirm(login=PHONE, code=wrong_for(code)) == (422, "wrong_code")
     assert confirm(login=PHONE, code=code) == (429, "too_many_requests")
+    ask(PHONE)  # a stranger asks too, which makes it a newer code
+    code = people.code_in(people.sent(mailbox)[-1][1])
+    assert confirm(login=PHONE, code=code, request=request) == (204, "")
+
+
+def test_who_asked_for_a_code_tries_five_times_known_or_not(mailbox: Path, clerk: Actor) -> None:
+    for login in (PHONE, "13500135000"):
+        request = ask(login)[1]["request"]
+        code = people.code_in(people.sent(mailbox)[-1][1])
+        for _ in range(5):
+            assert confirm(login=login, code=wrong_for(code), request=request) == (422, "wrong_code")
+        assert confirm(login=login, code=code, request=request) == (422, "wrong_code")
+
+
+def test_a_request_is_of_its_log_in_only(mailbox: Path, clerk: Actor) -> None:
+    stranger = ask("13500135000")[1]["request"]
+    own = ask(PHONE)[1]["request"]
+    code = people.code_in(people.sent(mailbox)[-1][1])
+    for request in (stranger, "made up", own + "x"):
+        assert confirm(login=PHONE, code=code, request=request) == (422, "wrong_code")
     with unit_of_work() as session:
-        session.execute(update(LoginFailure).values(at=func.clock_timestamp() - timedelta(minutes=2)))
-    assert confirm(login=PHONE, code=code) == (422, "wrong_code")
+        assert session.scalar(select(func.count()).select_from(LoginFailure)) == 2  # the two that asked
+        session.execute(update(Confirmation).values(expires_at=func.clock_timestamp()))
+    assert confirm(login=PHONE, code=code, request=own) == (422, "wrong_code")
 
 
 def test_who_asks_again_and_again_is_told_to_wait_known_or_not(clerk: Actor) -> None:

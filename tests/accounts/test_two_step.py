@@ -61,6 +61,17 @@ def test_the_key_is_shown_once_and_counts_when_a_code_of_it_was_given(clerk: Act
     assert not any(secret in row or code in row or code.replace("-", "") in row for row in rows for code in codes)
 
 
+def test_sessions_that_began_without_the_second_step_end_with_it(clerk: Actor, me: FlaskClient) -> None:
+    elsewhere = [people.client(clerk), people.client(clerk)]
+    secret = me.post("/v1/me/two-step", json={"password": PASSWORD}).json["secret"]
+    assert elsewhere[0].get("/v1/me").status_code == 200
+    confirmed = me.post("/v1/me/two-step/confirm", json={"code": code_of(secret)})
+    assert (confirmed.status_code, confirmed.json["ended_sessions"]) == (200, 2)
+    for other in elsewhere:
+        assert people.code(other.get("/v1/me")) == (401, "unauthenticated")
+    assert me.get("/v1/me").status_code == 200
+
+
 def test_a_log_in_asks_for_the_code_and_takes_each_once(clerk: Actor, me: FlaskClient) -> None:
     secret, _ = enrolled(me)
     login = people.login_of(clerk)

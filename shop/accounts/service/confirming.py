@@ -14,6 +14,7 @@ from shop.ids import new_id
 LIFE = {Channel.TEXT: timedelta(minutes=10), Channel.MAIL: timedelta(minutes=10), Channel.IN_PERSON: timedelta(hours=1)}
 """How long a code or link works; since 2024."""
 TRIES = 5
+"""How many wrong codes whoever asked for one may give; others are counted as they are at log-in."""
 
 
 def ask(
@@ -51,7 +52,6 @@ def still_open(purpose: Purpose) -> Select[Confirmation]:
     return select(Confirmation).where(
         Confirmation.purpose == purpose,
         Confirmation.used_at.is_(None),
-        Confirmation.tries < TRIES,
         Confirmation.expires_at > func.clock_timestamp(),
         Confirmation.user_id.is_not(None),
     )
@@ -65,20 +65,35 @@ def by_link(session: Session, *, token: str, link: str, purpose: Purpose) -> Con
 
 
 def by_code(session: Session, *, user_id: UUID | None, code: str, purpose: Purpose) -> Confirmation | None:
-    """The open confirmation of a person that a code is of; None with the try counted against all that are open."""
+    """The open confirmation of a person that a code is of."""
     plain = "".join(code.split()).replace("-", "").upper()
     wanted = still_open(purpose).where(
         Confirmation.user_id == literal(user_id, Uuid), Confirmation.channel != Channel.MAIL
     )
-    rows = session.scalars(wanted.order_by(Confirmation.id).with_for_update()).all()
+    rows = session.scalars(wanted).all()
     for row in rows:
         right = secrets.digits_of(row.id) if row.channel == Channel.TEXT else secrets.letters_of(row.id)
         if compare_digest(right.encode(), plain.encode()):
             return row
-    for row in rows:
-        row.tries += 1
-    session.flush()
     return None
+
+
+def asked(session: Session, confirmation_id: UUID | None, *, user_id: UUID | None) -> Confirmation | None:
+    """What somebody asked for, held, by whom their tries are counted: until it expires or was tried too often.
+
+    It need not be the code that they give: a stranger who asks meanwhile makes it a newer one.
+    """
+    return session.scalars(
+        select(Confirmation)
+        .where(
+            Confirmation.id == confirmation_id,
+            Confirmation.user_id.is_not_distinct_from(literal(user_id, Uuid)),
+            Confirmation.purpose == Purpose.RESET,
+            Confirmation.tries < TRIES,
+            Confirmation.expires_at > func.clock_timestamp(),
+        )
+        .with_for_update()
+    ).first()
 
 
 def redeem(session: Session, confirmation_id: UUID) -> Confirmation | None:

@@ -21,6 +21,9 @@ from shop.db import seeing_all
 from shop.errors import NotFound, Refusal
 from shop.outbox import service as outbox
 
+REQUEST = "reset request"
+"""What names a request for a code: signed, and no link, so that it opens nothing."""
+
 
 class MemberElsewhere(Refusal):
     code, status = "member_elsewhere", 409
@@ -35,10 +38,11 @@ def alone(user_id: UUID) -> Actor:
     return replace(SYSTEM, user_id=user_id)
 
 
-def ask(session: Session, *, login: str, device: str | None, now: datetime) -> None:
+def ask(session: Session, *, login: str, device: str | None, now: datetime) -> str:
     """Send a code or a link to whoever has this log-in, when this is committed (`confirmation.asked`).
 
-    The same statements run and the same rows are written whether or not there is such a person. TooMany.
+    Gives what names this request when the code is given, so that nobody else's wrong guesses stand in its way. The same
+    statements run and the same rows are written whether or not there is such a person. TooMany.
     """
     login = contacts.login_of(login)
     user = session.scalars(person_of(login)).first()
@@ -50,6 +54,7 @@ def ask(session: Session, *, login: str, device: str | None, now: datetime) -> N
     channel = Channel.TEXT if contacts.is_phone(login) else Channel.MAIL
     made = confirming.ask(session, user_id=user_id, purpose=Purpose.RESET, channel=channel)
     outbox.announce(session, "confirmation.asked", now=now, confirmation_id=made)
+    return secrets.link_token(REQUEST, made)
 
 
 def ask_in_person(
@@ -93,15 +98,35 @@ def code_of(confirmation: Confirmation) -> str:
 
 
 def look_up(
-    session: Session, *, token: str | None, login: str | None, code: str | None, device: str | None
+    session: Session,
+    *,
+    token: str | None,
+    login: str | None,
+    code: str | None,
+    device: str | None,
+    request: str | None = None,
 ) -> UUID | WrongCode:
-    """The confirmation that a link or a code is of; or WrongCode with the guess counted, to answer with. TooMany."""
+    """The confirmation that a link or a code is of; or WrongCode with the guess counted, to answer with. TooMany.
+
+    Guesses count against the `request` that asked for the code, else as at log-in: so no stranger burns the code of
+    whoever asked for it.
+    """
     if token is not None:
         found = confirming.by_link(session, token=token, link=RESET_LINK, purpose=Purpose.RESET)
         return found.id if found else WrongCode(pointer="/token")
     login = contacts.login_of(login or "")
     user = session.scalars(person_of(login)).first()
     user_id = user.id if user and user.status == "active" else None
+    if request is not None:
+        asked = confirming.asked(session, secrets.row_of(REQUEST, request), user_id=user_id)
+        if asked is None:
+            return WrongCode(pointer="/request")
+        found = confirming.by_code(session, user_id=user_id, code=code or "", purpose=Purpose.RESET)
+        if found is None:
+            asked.tries += 1
+            session.flush()
+            return WrongCode(pointer="/code")
+        return found.id
     account = guessing.account_of(user_id, login, device)
     guessing.hold(session, account)
     guessing.check(session, account)

@@ -17,6 +17,7 @@ from shop.accounts import secrets
 from shop.accounts.models import User
 from shop.accounts.models_people import RecoveryCode, TwoStep
 from shop.accounts.service import guessing
+from shop.accounts.service.sessions import end_sessions
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import machine_now
@@ -72,9 +73,10 @@ def enrol(session: Session, *, by: Actor, user: User, now: datetime) -> Enrolmen
     return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=ISSUER))
 
 
-def confirm(session: Session, *, by: Actor, code: str, now: datetime) -> list[str] | None:
-    """Put the new key in force; gives the recovery codes, to be shown once. None for a wrong code, which is counted.
+def confirm(session: Session, *, by: Actor, code: str, now: datetime) -> tuple[list[str], int] | None:
+    """Put the new key in force and end the person's other sessions, which began without it.
 
+    Gives the recovery codes, to be shown once, and how many sessions ended. None for a wrong code, which is counted.
     TwoStepOff without a key that waits for this, TooMany.
     """
     account = guessing.inside(by.user_id)
@@ -84,8 +86,9 @@ def confirm(session: Session, *, by: Actor, code: str, now: datetime) -> list[st
     if not guessing.settle(session, account, right=use_totp(session, by.user_id, code, confirmed=False)):
         return None
     session.execute(update(TwoStep).where(TwoStep.user_id == by.user_id).values(confirmed_at=func.clock_timestamp()))
-    audit.record(session, by=by, action="enable", kind="two_step", subject=by.user_id, now=now)
-    return new_recovery_codes(session, by.user_id)
+    ended = end_sessions(session, user_id=by.user_id, but=by.token_id)
+    audit.record(session, by=by, action="enable", kind="two_step", subject=by.user_id, now=now, ended_sessions=ended)
+    return new_recovery_codes(session, by.user_id), ended
 
 
 def disable(session: Session, *, by: Actor, code: str, now: datetime) -> bool:
