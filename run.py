@@ -92,7 +92,8 @@ def main(arguments: list[str]) -> None:
         environment = ready_environment(RUN_LOCK if verb in ("up", "shop") else TOOLS_LOCK)
     os.chdir(ROOT)
     command = [os.fspath(environment.python), "-m", *COMMANDS[verb], *rest]
-    os.execve(command[0], command, environment.variables())  # noqa: S606 - the one purpose of this file
+    variables = environment.variables() | {"SHOP_BEGAN": str(STARTED)}
+    os.execve(command[0], command, variables)  # noqa: S606 - the one purpose of this file
 
 
 def check_port() -> None:

@@ -50,6 +50,15 @@ class Program:
     grace: float = 20.0  # seconds between the stop signal and SIGKILL
 
 
+def log_file(logs: Path, name: str) -> Path:
+    """Where a program of this name writes to from its start on; what it wrote before is put aside when it is long."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name}.log"
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_name(log.name + ".1"))
+    return log
+
+
 def spawn(
     argv: Sequence[str | Path],
     *,
@@ -63,10 +72,7 @@ def spawn(
 
     On Linux the child gets `orphan_signal` when the thread that called this is gone, whatever ended it.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(log.with_name(log.name + ".1"))
-    with log.open("ab") as output:
+    with log_file(log.parent, log.stem).open("ab") as output:
         return subprocess.Popen(
             [os.fspath(part) for part in argv],
             stdin=subprocess.DEVNULL,
@@ -80,6 +86,21 @@ def spawn(
             extra_groups=[] if account else None,
             preexec_fn=_end_with_parent(orphan_signal),
         )
+
+
+def run_once(argv: Sequence[str | Path]) -> int:
+    """Run a child to its end, its output where ours goes; gives its return code. What interrupts us ends the child."""
+    child = subprocess.Popen(
+        [os.fspath(part) for part in argv],
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C in a terminal reaches us alone
+        preexec_fn=_end_with_parent(signal.SIGTERM),
+    )
+    try:
+        return child.wait()
+    finally:
+        kill_group(child)
+        child.wait()
 
 
 def _end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:

@@ -1,11 +1,37 @@
 """The command line `shop`: what an operator does outside the browser."""
 
+from importlib import import_module
+
 import click
 
-from shop.cli import data, people, running, watching
+COMMANDS = {  # where each command stands: its module is loaded when it is called, so that `up` stays small
+    "up": "running.up",
+    "demo": "running.demo",
+    "openapi": "running.openapi",
+    "db": "data.db",
+    "import": "data.import_",
+    "user": "people.user",
+    "check": "watching.check",
+    "report": "watching.report",
+    "outbox": "watching.outbox",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """The commands of the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(".")
+        command: click.Command = getattr(import_module(f"shop.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def shop() -> None:
     """The open produce exchange of the East-West cooperation.
 
@@ -16,20 +42,6 @@ def shop() -> None:
     Look at a report                      shop report procurement --group-by east_province,west_province
     See and retry work that failed        shop outbox parked / shop outbox retry EVENT
     """
-
-
-for command in (
-    running.up,
-    running.demo,
-    running.openapi,
-    data.db,
-    data.import_,
-    people.user,
-    watching.check,
-    watching.report,
-    watching.outbox,
-):
-    shop.add_command(command)
 
 
 def main() -> None:

@@ -30,14 +30,16 @@ def db() -> None:
 
 
 @db.command()
-def migrate() -> None:
+@click.option("--quiet", is_flag=True, help="Say only what goes wrong.")
+def migrate(quiet: bool) -> None:
     """Bring the database to the newest schema and load the reference data that every shop needs."""
     from migrations.manage import upgrade
     from shop.cli import reference
 
     upgrade()
     for name, words in reference.load():
-        click.echo(f"{name}: {words}")
+        if not quiet:
+            click.echo(f"{name}: {words}")
 
 
 @db.command("check-migrations")

@@ -1,5 +1,6 @@
 """`shop up`, `shop demo`, `shop openapi`: serve, play, describe."""
 
+import fcntl
 import json
 import os
 import secrets
@@ -8,16 +9,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 
+from config.database import driver_url
 from config.engine import Engine, EngineError
-from config.supervisor import Program, Supervisor
+from config.supervisor import Program, Supervisor, how_it_ended, run_once
 
-BEGAN = time.monotonic()
-WEB_WORKERS = 2
+BEGAN = float(os.environ.setdefault("SHOP_BEGAN", str(time.monotonic())))
+"""When the command began that the person gave (`run.py` says it): one clock for everything that it leads to."""
 STOPPED = "Stopped; the data stays, and the next start goes on with it."
 
 
@@ -48,7 +53,7 @@ def up(no_demo: bool, once: bool) -> None:
             os.environ.update(engine.environment())
             supervisor.revive_with(engine.revive)
             say("PostgreSQL and Valkey are up.")
-            serve(supervisor, var, host, port, url, no_demo, once)
+            serve(supervisor, var, url, no_demo, once)
         if not once:
             say(STOPPED)
     except EngineError as error:
@@ -57,33 +62,39 @@ def up(no_demo: bool, once: bool) -> None:
         say(STOPPED)
 
 
-def serve(supervisor: Supervisor, var: Path, host: str, port: int, url: str, no_demo: bool, once: bool) -> None:
-    from migrations.manage import upgrade
-    from shop.cli import reference
-
-    upgrade()
-    for _ in reference.load():
-        pass
+def serve(supervisor: Supervisor, var: Path, url: str, no_demo: bool, once: bool) -> None:
+    """Everything after the engine. What needs the whole shop is a process that ends when it is done: this one stays."""
+    with held(var / "schema.lock"):  # they load meanwhile, and begin when it is let go
+        for program in programs(var, url):
+            supervisor.start(program)
+        run_shop("db", "migrate", "--quiet")
     say("The schema is up to date and the reference data is loaded.")
-    for program in programs(var, host, port, url):
-        supervisor.start(program)
-    wait_until_ready(url)
+    wait_until_ready(url, var / "log")
     say(f"Serving at {url}")
-    logins: list[dict[str, Any]] = []
-    if not no_demo:
-        from shop.demo import parties, player
-
-        reference.load_demo_freight()
-        logins = parties.make(os.environ["SHOP_DEMO_PASSWORD"])
-        keep_run(var, url, logins)
-        player.play(url, logins, say=say)
+    logins = logins_that_exist(var)
     keep_run(var, url, logins)
-    tell(url, logins)
-    if not no_demo:
-        tell_report()
+    if no_demo:
+        tell(url, logins)
+    else:
+        run_shop("demo")
     if not once:
         say("Press Ctrl-C to stop; the data stays.")
         supervisor.serve()
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Hold a file's lock; the kernel lets it go when this process is gone, whatever ended it."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run_shop(*words: str) -> None:
+    """Run a command of `shop` as a child that writes to our terminal; raises ClickException when it ends badly."""
+    sys.stdout.flush()
+    if code := run_once([sys.executable, "-m", "shop", *words]):
+        raise click.ClickException(f"`shop {' '.join(words)}` {how_it_ended(code)}; what is wrong stands above.")
 
 
 def kept_secrets(var: Path) -> dict[str, str]:
@@ -109,7 +120,7 @@ def free_port() -> int:
         return number
 
 
-def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
+def programs(var: Path, url: str) -> list[Program]:
     """The processes of the shop, in the order in which they start."""
     stripe = free_port()
     os.environ["SHOP_STRIPE_API"] = f"http://127.0.0.1:{stripe}"
@@ -121,30 +132,15 @@ def programs(var: Path, host: str, port: int, url: str) -> list[Program]:
              "--webhook-secret", os.environ["SHOP_STRIPE_WEBHOOK_SECRET"],
              "--api-key", os.environ["SHOP_STRIPE_SECRET_KEY"], "--file", str(var / "stripe.json")],
         ),
-        Program("web", web_argv(host, port)),
-        Program("workers", [python, "-m", "workers"], grace=40),
-        Program("beat", beat_argv(var)),
+        Program(
+            "shop",
+            [python, "-m", "workers", "--logs", str(var / "log"), "--after", str(var / "schema.lock")],
+            grace=40,
+        ),
     ]  # fmt: skip
 
 
-def web_argv(host: str, port: int) -> list[str]:
-    """The command that serves HTTP, the same here and in the image."""
-    return [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", str(WEB_WORKERS), "--blocking-threads", os.environ.get("SHOP_WEB_THREADS", "4"),
-        "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "--factory", "shop.app:create_app",
-    ]  # fmt: skip
-
-
-def beat_argv(folder: Path) -> list[str]:
-    """The command of beat, which notes in a folder when it last rang."""
-    return [
-        sys.executable, "-m", "celery", "-A", "workers.beat:celery", "beat", "--loglevel", "WARNING",
-        "--schedule", str(folder / "beat.db"), "--pidfile", "",
-    ]  # fmt: skip
-
-
-def wait_until_ready(url: str, limit: float = 60) -> None:
+def wait_until_ready(url: str, logs: Path, limit: float = 60) -> None:
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         try:
@@ -154,13 +150,29 @@ def wait_until_ready(url: str, limit: float = 60) -> None:
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.1)
-    raise click.ClickException(f"The shop did not become ready in {limit:.0f} s; look into var/log/web.log.")
+    raise click.ClickException(f"The shop did not become ready in {limit:.0f} s; look into the logs in {logs}.")
 
 
 def keep_run(var: Path, url: str, logins: list[dict[str, Any]]) -> None:
     file = var / "run.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps({"url": url, "logins": logins}, ensure_ascii=False, indent=1))
+
+
+def logins_that_exist(var: Path) -> list[dict[str, Any]]:
+    """Those of the last run whose people are still in the database."""
+    try:
+        kept: list[dict[str, Any]] = json.loads((var / "run.json").read_text())["logins"]
+    except (OSError, ValueError, KeyError):
+        return []
+    address = driver_url(os.environ["SHOP_DATABASE_CHECKER_URL"])
+    with psycopg.connect(address, options="-c app.sees=all") as connection:  # everybody's rows, see migration 0010
+        found = connection.execute(
+            "SELECT email FROM person WHERE status = 'active' AND email = ANY(%s)",
+            ([login["email"] for login in kept],),
+        )
+        known = {email for (email,) in found}
+    return [login for login in kept if login["email"] in known]
 
 
 def tell(url: str, logins: list[dict[str, Any]]) -> None:
@@ -189,13 +201,22 @@ def tell_report() -> None:
 
 
 @click.command()
-@click.option("--url", default=None, help="The served shop; default: the one of var/run.json.")
-def demo(url: str | None) -> None:
-    """Play the demo year against the served shop (once; a played demo is left as it is)."""
+def demo() -> None:
+    """Play the demo year against the shop that is served from SHOP_VAR, and print its logins and its report.
+
+    A year that was played is left as it is, one that was interrupted goes on.
+    """
+    from shop.cli import reference
     from shop.demo import parties, player
 
-    run = json.loads((Path(os.environ.get("SHOP_VAR") or "var") / "run.json").read_text())
-    player.play(url or run["url"], parties.make(os.environ["SHOP_DEMO_PASSWORD"]), say=say)
+    var = Path(os.environ.get("SHOP_VAR") or "var")
+    url = str(json.loads((var / "run.json").read_text())["url"])
+    reference.load_demo_freight()
+    logins = parties.make(os.environ["SHOP_DEMO_PASSWORD"])
+    keep_run(var, url, logins)
+    player.play(url, logins, say=say)
+    tell(url, logins)
+    tell_report()
 
 
 @click.command()

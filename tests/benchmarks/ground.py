@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -74,10 +76,8 @@ def hello() -> Iterator[tuple[int, int]]:
 @contextmanager
 def shop() -> Iterator[tuple[int, int]]:
     """The shop as it is served for real: port and process id."""
-    from shop.cli.running import web_argv
-
     port = free_port()
-    with served(web_argv("127.0.0.1", port), port, "/healthz") as process:
+    with served(processes.web(port), port, "/healthz") as process:
         yield port, process.pid
 
 

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from sqlalchemy import text
 
 from shop.demo.client import Client, connect
+from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +35,8 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.scratch = folder / "tmp"
+        self.scratch.mkdir()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -40,6 +44,7 @@ class Served:
         self.has_own_broker = not os.environ.get("SHOP_BROKER_URL", "").startswith("amqp")
         self.environment = {
             **os.environ,
+            "TMPDIR": str(self.scratch),
             "SHOP_VAR": str(folder),
             "SHOP_PORT": str(self.port),
             "SHOP_PUBLIC_URL": self.url,
@@ -52,9 +57,6 @@ class Served:
             self.environment["SHOP_BROKER_URL"] = f"redis+socket://{self.broker}?virtual_host=0"
 
     def argv(self, name: str) -> list[str]:
-        from shop.cli.running import beat_argv, web_argv
-        from workers.__main__ import CALLER, WORKER
-
         stripe_port = self.environment["SHOP_STRIPE_API"].rpartition(":")[2]
         match name:
             case "broker":
@@ -90,15 +92,17 @@ class Served:
                     self.environment["SHOP_STRIPE_SECRET_KEY"],
                 ]
             case "web":
-                return web_argv("127.0.0.1", self.port)
+                return processes.web(self.port)
             case "relay":
-                return [sys.executable, "-m", "workers.relay"]
+                return processes.relay()
             case "worker":
-                return [sys.executable, "-m", "celery", "-A", "workers.app:celery", *WORKER]
+                return processes.worker()
             case "caller":
-                return [sys.executable, "-m", "celery", "-A", "workers.app:celery", *CALLER]
+                return processes.caller()
+            case "all in one":
+                return processes.all_in_one(self.folder)
             case _:
-                return beat_argv(self.folder)
+                return processes.beat(self.folder)
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -116,15 +120,20 @@ class Served:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
-    def stop(self) -> None:
+    def stop(self) -> list[str]:
+        """End every process; gives the names of those that had to be killed."""
         for process in reversed(self.processes.values()):
             process.terminate()
-        for process in reversed(self.processes.values()):
+        killed = []
+        for name, process in reversed(self.processes.items()):
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
+                killed.append(name)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
+        self.processes.clear()
+        return killed
 
     def ready(self) -> bool:
         try:
@@ -148,15 +157,14 @@ def wait_until(ask: Any, seconds: float, what: str = "it") -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def served(committed: str) -> Iterator[Served]:
-    """Every process up and ready, on the test's own database."""
+@contextmanager
+def serving(*names: str) -> Iterator[Served]:
     with tempfile.TemporaryDirectory(prefix="e2e-") as name:
         shop = Served(Path(name))
         try:
             if shop.has_own_broker:
                 shop.start("broker")
-            shop.start("stripe", "web", "relay", "worker", "caller", "beat")
+            shop.start("stripe", *names)
             wait_until(shop.ready, 60, "the shop's readiness")
             yield shop
         except AssertionError as error:
@@ -164,6 +172,20 @@ def served(committed: str) -> Iterator[Served]:
             raise
         finally:
             shop.stop()
+
+
+@pytest.fixture
+def served(committed: str) -> Iterator[Served]:
+    """Every process up and ready, on the test's own database."""
+    with serving("web", "relay", "worker", "caller", "beat") as shop:
+        yield shop
+
+
+@pytest.fixture
+def served_as_one(committed: str) -> Iterator[Served]:
+    """The same, all forked from one parent."""
+    with serving("all in one") as shop:
+        yield shop
 
 
 def open_deliveries() -> int:

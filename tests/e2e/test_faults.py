@@ -1,8 +1,12 @@
 """Twice, late, killed: nothing is lost and nothing is done twice."""
 
+import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +115,50 @@ def test_killing_the_workers_and_the_broker_in_mid_work_loses_and_doubles_nothin
     assert scalar("SELECT count(*) FROM order_history WHERE status = 'confirmed'") == 24
     assert scalar("SELECT count(*) FROM delivery WHERE status = 'parked'") == 0
     everything_adds_up()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel who belongs to whom")
+def test_every_part_of_the_parent_is_replaced_when_it_is_killed_and_all_end_when_the_parent_is(
+    served_as_one: Served,
+) -> None:
+    world = World(served_as_one, cooperatives=1)
+    parent = served_as_one.processes["all in one"].pid
+    first = children_of(parent)
+    assert len(first) == 5
+    grandchildren = [one for part in first for one in children_of(part)]
+    assert len(grandchildren) == 2  # the web's
+    orders = []
+    for place, part in enumerate(first):
+        orders.append(world.order(dict.fromkeys(world.listings, 1), key=f"o{place}"))
+        os.kill(part, signal.SIGKILL)
+        wait_until(lambda: len(set(children_of(parent)) - set(first[: place + 1])) == 5, 20, "another part")  # noqa: B023
+        wait_until(served_as_one.ready, 20, "readiness again")
+    assert not any(map(alive, grandchildren))  # else they would take requests beside the new ones
+    wait_until(lambda: all(world.status(order) == "confirmed" for order in orders), 60, "the confirmation of all")
+    wait_until(lambda: open_deliveries() == 0, 60, "the end of the work")
+    everything_adds_up()
+    parts = children_of(parent)
+    everybody = [*parts, *(one for part in parts for one in children_of(part))]
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, everybody)), 60, "the end of all")
+
+
+def test_a_shop_that_is_stopped_ends_by_itself_and_leaves_nothing_in_the_temporary_folder(
+    served_as_one: Served,
+) -> None:
+    world = World(served_as_one, cooperatives=1)
+    order = world.order(dict.fromkeys(world.listings, 1))
+    wait_until(lambda: world.status(order) == "confirmed", 60, "the confirmation")
+    assert served_as_one.stop() == []
+    assert list(served_as_one.scratch.iterdir()) == []
