@@ -19,6 +19,7 @@ from shop.ledger import models as ledger
 from shop.logistics import models as logistics
 from shop.notices import models as notices
 from shop.orders import models as orders
+from shop.orders import models_budgets
 from shop.outbox import models as outbox
 from shop.payments import models as payments
 from shop.regions import models as regions
@@ -29,13 +30,13 @@ from shop.stock import models as stock
 metadata = Model.metadata
 rooms = (
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
-    logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
-    reporting, requisitions, stock, BusinessClock,
+    logistics, models_budgets, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people,
+    regions, reporting, requisitions, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (
     "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
     "movement", "tracking_event", "audit_acknowledgement", "acceptance", "acceptance_line", "quota_filing_history",
-    "application_review", "selling_history", "requisition_decision",
+    "application_review", "selling_history", "requisition_decision", "budget_entry",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

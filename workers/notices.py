@@ -24,6 +24,7 @@ SUBJECTS = {
     "supplier_order_id": PART,
     "application_id": PublicId("app"),
     "requisition_id": PublicId("req"),
+    "suspected_id": PublicId("ord"),
     "filing_id": PublicId("qfil"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),

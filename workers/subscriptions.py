@@ -51,6 +51,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "unit_link.offered": (notices.tell,),
     "buying_mandate.proposed": (notices.tell,),
     "buying_mandate.active": (notices.tell,),
+    "order.split_suspected": (notices.tell,),
     "requisition.submitted": (notices.tell,),
     "requisition.approved": (notices.tell,),
     "requisition.returned": (notices.tell,),

@@ -63,6 +63,10 @@ TEXTS = {
         "A union names a unit of yours; please confirm it.",
     ),
     "buying_mandate.active": ("代购授权已登记。", "A mandate to buy for a unit was recorded."),
+    "order.split_suspected": (
+        "同一人近日多次下单合计超过其限额，请核实是否拆单。",
+        "Orders of one member add up to more than that member may order alone.",
+    ),
     "requisition.submitted": ("有采购申请待审批。", "A requisition waits for an approval."),
     "requisition.approved": ("采购申请已审批通过，可以下单。", "A requisition is approved and may be placed."),
     "requisition.returned": ("采购申请被退回，请修改。", "A requisition was returned; please correct it."),
@@ -90,6 +94,7 @@ TOLD = {
     "unit_link.offered": frozenset({Audience.BUYER}),
     "buying_mandate.proposed": frozenset({Audience.BUYER}),
     "buying_mandate.active": frozenset({Audience.BUYER}),
+    "order.split_suspected": frozenset({Audience.BUYER}),
     "requisition.submitted": frozenset({Audience.BUYER}),
     "requisition.approved": frozenset({Audience.BUYER}),
     "requisition.returned": frozenset({Audience.BUYER}),

@@ -16,6 +16,7 @@ from shop.ids import OrderId
 from shop.ledger.service import CreditExceeded
 from shop.orders import queries
 from shop.orders.models import Order, Status, SupplierOrder, WrongStatus
+from shop.orders.models_budgets import BudgetExceeded
 from shop.orders.schemas import (
     Cancel,
     CooperativeOut,
@@ -45,6 +46,7 @@ LIFE = list(Status)
         placing.ApprovalRequired,
         NoLane,
         CreditExceeded,
+        BudgetExceeded,
         Shortage,
         OrganisationNotActive,
         UnitClosed,
@@ -63,12 +65,15 @@ def place_order(session: Session, actor: Actor, now: datetime, body: PlaceOrder)
 
 @routes.get("/orders", allow=audience(Audience.BUYER), answers={200: OrderPage})
 def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage:
-    """The institution's orders, newest first."""
+    """The institution's orders, newest first; with `split_suspected=true` those that look like a part of a larger."""
     wanted = queries.visible_orders(actor).order_by(Order.id.desc()).limit(query.limit + 1)
+    name = "orders"
+    if query.split_suspected:
+        wanted, name = wanted.where(Order.split_suspected), "orders split"
     if query.cursor:
-        wanted = wanted.where(Order.id < cursors.decode_id("orders", query.cursor))
+        wanted = wanted.where(Order.id < cursors.decode_id(name, query.cursor))
     found = session.scalars(wanted).all()
-    page, following = cursors.cut("orders", found, query.limit)
+    page, following = cursors.cut(name, found, query.limit)
     return OrderPage(
         items=[
             OrderItem(
@@ -78,6 +83,8 @@ def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage
                 purpose=order.purpose,
                 payment_terms=order.terms,
                 placed_at=order.placed_at.isoformat(),
+                approved=order.approved,
+                split_suspected=order.split_suspected,
             )
             for order in page
         ],
@@ -119,6 +126,8 @@ def placed_out(placed: placing.Placed) -> OrderOut:
         freight_fen=placed.freight_fen,
         total_fen=placed.total_fen,
         placed_at=placed.placed_at.isoformat(),
+        approved=placed.approved,
+        split_suspected=placed.split_suspected,
         supplier_orders=[
             SupplierOrderOut(
                 id=part.id,
@@ -171,6 +180,8 @@ def order_out(session: Session, order: Order) -> OrderOut:
         freight_fen=order.freight_fen,
         total_fen=order.total_fen,
         placed_at=order.placed_at.isoformat(),
+        approved=order.approved,
+        split_suspected=order.split_suspected,
         supplier_orders=[
             SupplierOrderOut(
                 id=part.id,

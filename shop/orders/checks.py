@@ -63,4 +63,19 @@ CHECKS = {
         WHERE a.goods_fen IS DISTINCT FROM s.accepted_goods_fen OR a.freight_fen IS DISTINCT FROM s.accepted_freight_fen
             OR a.goods_fen <> COALESCE(l.goods_fen, 0)
     """,
+    "orders: a budget's drawn sum is that of its entries": """
+        SELECT b.id, b.drawn_fen, coalesce(sum(e.amount_fen), 0) AS entries_fen
+        FROM budget b LEFT JOIN budget_entry e ON e.budget_id = b.id
+        GROUP BY b.id HAVING b.drawn_fen <> coalesce(sum(e.amount_fen), 0)
+    """,
+    "orders: what an order draws on its budget is what its parts still cost": """
+        SELECT o.id, sum(e.amount_fen) AS drawn_fen, p.fen
+        FROM purchase_order o JOIN budget_entry e ON e.order_id = o.id
+        JOIN LATERAL (
+            SELECT coalesce(sum(coalesce(s.accepted_goods_fen, s.goods_fen)
+                                + coalesce(s.accepted_freight_fen, s.freight_fen)), 0) AS fen
+            FROM supplier_order s WHERE s.order_id = o.id AND s.status <> 'cancelled'
+        ) p ON true
+        GROUP BY o.id, p.fen HAVING sum(e.amount_fen) <> p.fen
+    """,
 }

@@ -73,13 +73,19 @@ class OrderCounter(Model):
 
 
 class Order(Model):
-    """What one institution ordered at once. Its supplier orders carry the life; this row never changes but its ETag."""
+    """What one institution ordered at once. Its supplier orders carry the life; this row never changes.
+
+    `approved`: it came of an approved requisition. `split_suspected`: with other orders of the same member for the same
+    unit in the days before, it passes what that member may order alone.
+    """
 
     __tablename__ = "purchase_order"
     __table_args__ = (
         UniqueConstraint("buyer_id", "number"),
         Index("ix_purchase_order_unit", "budget_unit_id", "id"),
         Index("ix_purchase_order_address", "address_id"),
+        Index("ix_purchase_order_placed_by", "placed_by", "placed_at", postgresql_where=text("NOT approved")),
+        Index("ix_purchase_order_split", "buyer_id", "id", postgresql_where=text("split_suspected")),
         CheckConstraint("purpose IN ('canteen', 'union_welfare', 'other')", name="purpose"),
         CheckConstraint("terms IN ('prepaid', 'on_terms')", name="terms"),
         CheckConstraint("total_fen >= 0", name="total"),
@@ -98,6 +104,8 @@ class Order(Model):
     total_fen: Mapped[int]
     placed_by: Mapped[UUID]
     placed_at: Mapped[datetime]
+    approved: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    split_suspected: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 

@@ -35,6 +35,7 @@ class Cancel(In):
 class OrdersQuery(Query):
     limit: Annotated[int, Field(ge=1, le=100)] = 24
     cursor: Annotated[str, Field(max_length=400)] | None = None
+    split_suspected: Literal[True] | None = None
 
 
 class CooperativeOut(Out):
@@ -72,7 +73,11 @@ class SupplierOrderOut(Out):
 
 
 class OrderOut(Out):
-    """An order with its split. `status` is the least advanced of its living parts, or cancelled."""
+    """An order with its split. `status` is the least advanced of its living parts, or cancelled.
+
+    `approved`: it came of an approved requisition. `split_suspected`: together with others of the same member and unit
+    in the days before, it passes what that member may order alone.
+    """
 
     id: OrderId
     number: str
@@ -84,6 +89,8 @@ class OrderOut(Out):
     freight_fen: int
     total_fen: int
     placed_at: str
+    approved: bool
+    split_suspected: bool
     supplier_orders: list[SupplierOrderOut]
 
 
@@ -94,6 +101,8 @@ class OrderItem(Out):
     purpose: str
     payment_terms: str
     placed_at: str
+    approved: bool
+    split_suspected: bool
 
 
 class OrderPage(Out):

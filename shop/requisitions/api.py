@@ -14,6 +14,7 @@ from shop.http.routes import REQUIRED, Routes, audience, roles
 from shop.ids import RequisitionId
 from shop.ledger.service import CreditExceeded
 from shop.orders.api import placed_out
+from shop.orders.models_budgets import BudgetExceeded
 from shop.orders.schemas import OrderOut, PlaceOrder
 from shop.orders.service import placing
 from shop.requisitions import queries
@@ -196,6 +197,7 @@ def record_paper_approval(
         placing.AboveApproval,
         NoLane,
         CreditExceeded,
+        BudgetExceeded,
         Shortage,
     ),
     key=REQUIRED,

@@ -47,6 +47,10 @@ BODIES: dict[str, Any] = {
         "packs": 1,
     },
     "POST /v1/buyer/orders": ORDER,
+    "PUT /v1/buyer/budgets": {
+        "budget_unit_id": "{budget_unit_id}", "year": 2030, "purpose": "canteen", "amount_fen": 1, "reason": "x",
+    },
+    "PUT /v1/buyer/spending-limits": {"member_id": "{membership_id}", "window": "month", "limit_fen": 10**15},
     "POST /v1/buyer/requisitions": REQUISITION,
     "POST /v1/buyer/requisitions/check": ORDER,
     "PUT /v1/buyer/requisitions/<requisition_id>": REQUISITION,

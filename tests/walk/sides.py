@@ -295,6 +295,9 @@ class Sides:
         assert made.status_code == 201, made.json
         ids["requisition_id"] = made.json["id"]
         assert self.call("POST", f"/v1/buyer/requisitions/{made.json['id']}/submit", asker).status_code == 200
+        budget = BODIES["PUT /v1/buyer/budgets"] | {"budget_unit_id": ids["budget_unit_id"], "year": 2024}
+        budget |= {"purpose": "union_welfare", "reason": side.canary}
+        ids["budget_id"] = self.call("PUT", "/v1/buyer/budgets", buyer, budget).json["id"]
         ids["other_user_id"] = f"usr_{other.actor.user_id.hex}"
         ids["buyer_file_id"] = self.paper(buyer)
         rule = {"step": 1, "role": "manager", "from_fen": 0, "valid_from": "2024-10-15"}

@@ -31,8 +31,10 @@ from shop.ledger.models import AccountKind
 from shop.money import split
 from shop.orders import queries, queries_fulfilment
 from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, SupplierOrder, Terms, WrongStatus
+from shop.orders.models_budgets import Drawing
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas_fulfilment import CountIn, Inspect
+from shop.orders.service import budgeting
 from shop.orders.service.moving import move
 from shop.orders.service.placing import finished
 
@@ -117,6 +119,13 @@ def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: I
     )
     if queries.terms_of(session, part.order_id) == Terms.ON_TERMS:  # what was not accepted will never be owed
         ledger.release_credit(session, part.buyer_id, part.goods_fen + part.freight_fen - owed)
+    budgeting.give_back(
+        session,
+        supplier_order_id=part.id,
+        kind=Drawing.NOT_ACCEPTED,
+        fen=part.goods_fen + part.freight_fen - owed,
+        now=now,
+    )
     record_facts(session, lines, accepted, freight, now)
     return note_id
 

@@ -13,6 +13,8 @@ from shop.facts.models import Measure
 from shop.ledger import service as ledger
 from shop.orders import queries
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder, Terms, WrongStatus
+from shop.orders.models_budgets import Drawing
+from shop.orders.service import budgeting
 from shop.orders.service.moving import move
 from shop.orders.service.placing import finished
 from shop.stock.service import holding
@@ -66,6 +68,8 @@ def cancel_part(session: Session, *, supplier_order_id: UUID, by: Actor, reason:
     ).one()
     if terms == Terms.ON_TERMS:
         ledger.release_credit(session, part.buyer_id, part.goods_fen + part.freight_fen)
+    fen = part.goods_fen + part.freight_fen
+    budgeting.give_back(session, supplier_order_id=part.id, kind=Drawing.CANCELLED, fen=fen, now=now)
     lines = session.scalars(
         select(OrderLine).where(OrderLine.supplier_order_id == supplier_order_id).order_by(OrderLine.id)
     ).all()

@@ -5,7 +5,7 @@ One transaction and a constant number of set-based statements, however many line
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +27,9 @@ from shop.ids import new_id
 from shop.ledger import service as ledger
 from shop.money import split
 from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
+from shop.orders.models_budgets import BudgetEntry
 from shop.orders.schemas import LineIn, PlaceOrder
+from shop.orders.service import budgeting
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 from shop.pricing.service import unit_price
@@ -39,8 +41,12 @@ PAYMENT_WINDOWS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelt
 """From which day on a prepaid order (先款后货) waits how long for its money; the last window that has begun counts."""
 
 
+SPLIT_WINDOWS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelta(days=3)),)
+"""From which day on a member's orders for one unit are added up over how many days before they look like one."""
+
+
 class ApprovalRequired(Refusal):
-    """The order is above what this member may place alone; `allowed` is that limit in fen."""
+    """The order is above what this member may place alone, or still may in the window; `allowed` is that in fen."""
 
     code, status = "approval_required", 409
     title, title_zh = "This order needs an approval.", "该订单需要审批。"
@@ -115,6 +121,8 @@ class Placed:
     parts: list[Part]
     buckets: dict[str, str]
     placed_at: datetime
+    approved: bool
+    split_suspected: bool
 
     @property
     def goods_fen(self) -> int:
@@ -131,8 +139,12 @@ class Placed:
 
 @dataclass(frozen=True)
 class Unit:
+    """Whose budget pays. `ordered_alone_fen`: what the member ordered for it without approval in the split window."""
+
     id: UUID
     funding_code: str
+    budget_id: UUID | None
+    ordered_alone_fen: int
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,11 @@ LISTINGS = text(
 WHOSE_AND_WHERE = text(
     """
     SELECT u.id, u.funding_code, a.id AS address_id, a.division_code, o.status AS buyer_status, u.status AS unit_status,
-           u.organisation_id = o.id OR m.in_force AS may
+           u.organisation_id = o.id OR m.in_force AS may, b.id AS budget_id,
+           (
+               SELECT coalesce(sum(p.total_fen), 0) FROM purchase_order p
+               WHERE p.placed_by = :member AND p.budget_unit_id = u.id AND p.placed_at >= :since AND NOT p.approved
+           ) AS ordered_alone_fen
     FROM organisation o
     JOIN budget_unit u ON u.id = :unit
     CROSS JOIN LATERAL (
@@ -180,6 +196,7 @@ WHOSE_AND_WHERE = text(
         FROM buying_mandate
         WHERE unit_id = u.id AND organisation_id = o.id AND status IN ('active', 'ended')
     ) m
+    LEFT JOIN budget b ON b.budget_unit_id = u.id AND b.year = :year AND b.purpose = :purpose
     LEFT JOIN address a ON a.id = :address AND a.retired_at IS NULL AND a.organisation_id IN (o.id, u.organisation_id)
     WHERE o.id = :buyer AND (u.organisation_id = o.id OR m.given)
     """
@@ -202,13 +219,19 @@ def place(
     if approval is not None:
         if total > approval.total_fen:
             raise AboveApproval(allowed=approval.total_fen, total_fen=total)
-    elif actor.order_limit_fen is None or total > actor.order_limit_fen:
-        raise ApprovalRequired(allowed=actor.order_limit_fen or 0, total_fen=total)
+    else:
+        require_limit(session, actor, total, now)
     attributed = attribute(
         session, funding_code=unit.funding_code, origins=[line.listing.origin_code for line in lines], on=today
     )
     if wanted.payment_terms == Terms.ON_TERMS.value:
         ledger.reserve_credit(session, actor.organisation_id, total)
+    order_id = new_id()
+    drawn = (
+        [budgeting.draw(session, budget_id=unit.budget_id, order_id=order_id, fen=total, now=now)]
+        if unit.budget_id
+        else []
+    )
     holds = holding.take(
         session,
         [
@@ -218,7 +241,6 @@ def place(
         ],
         now=now,
     )
-    order_id = new_id()
     shared = {
         "funding_code": unit.funding_code,
         "buyer_id": actor.organisation_id.hex,
@@ -233,16 +255,55 @@ def place(
         for line in part.lines
     }
     number = next_number(session, actor.organisation_id, "PO", now.astimezone(BEIJING).year)
-    placed = Placed(order_id, number, wanted, parts, {code: found.bucket for code, found in attributed.items()}, now)
+    placed = Placed(
+        order_id,
+        number,
+        wanted,
+        parts,
+        {code: found.bucket for code, found in attributed.items()},
+        now,
+        approved=approval is not None,
+        split_suspected=approval is None and unit.ordered_alone_fen + total > (actor.order_limit_fen or 0),
+    )
+    insert_rows(
+        session,
+        *rows_of(placed, actor, unit, quoted.address, dimensions),
+        (Hold, holds),
+        (BudgetEntry, drawn),
+        (Event, events_of(placed, actor)),
+    )
+    return placed
+
+
+def require_limit(session: Session, actor: Actor, total_fen: int, now: datetime) -> None:
+    """ApprovalRequired unless the member may order so much alone, at once and in the window."""
+    allowed = actor.order_limit_fen or 0
+    if total_fen <= allowed:
+        left = budgeting.left_of_window(session, actor=actor, now=now)
+        allowed = allowed if left is None else min(allowed, left)
+    if total_fen > allowed or actor.order_limit_fen is None:
+        raise ApprovalRequired(allowed=allowed, total_fen=total_fen)
+
+
+def split_window(on: date) -> timedelta:
+    return [window for begins, window in SPLIT_WINDOWS if begins <= on][-1]
+
+
+def events_of(placed: Placed, actor: Actor) -> list[dict[str, Any]]:
+    """That it was placed, and when it looks like a part of a larger one, that too."""
     told = outbox.row_of(
         "order.placed",
-        now=now,
-        seen_by=[actor.organisation_id, *(part.cooperative_id for part in parts)],
-        order_id=order_id,
-        terms=wanted.payment_terms,
+        now=placed.placed_at,
+        seen_by=[actor.organisation_id, *(part.cooperative_id for part in placed.parts)],
+        order_id=placed.id,
+        terms=placed.wanted.payment_terms,
     )
-    insert_rows(session, *rows_of(placed, actor, unit, quoted.address, dimensions), (Hold, holds), (Event, [told]))
-    return placed
+    if not placed.split_suspected:
+        return [told]
+    suspected = outbox.row_of(
+        "order.split_suspected", now=placed.placed_at, seen_by=[actor.organisation_id], suspected_id=placed.id
+    )
+    return [told, suspected]
 
 
 def quote(session: Session, *, actor: Actor, wanted: PlaceOrder, on: date) -> Quoted:
@@ -266,6 +327,10 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
             "address": wanted.delivery_address_id,
             "buyer": actor.organisation_id,
             "on": today,
+            "member": actor.user_id,
+            "since": datetime.combine(today - split_window(today), time(), BEIJING),
+            "year": today.year,
+            "purpose": wanted.purpose,
         },
     ).first()
     if row is None:
@@ -278,7 +343,9 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
         raise NotFound("No such budget unit or delivery address of yours.")
     if row.unit_status != "open":
         raise UnitClosed(pointer="/budget_unit_id")
-    return Unit(row[0], row[1]), Place(row[2], row[3])
+    return Unit(row.id, row.funding_code, row.budget_id, int(row.ordered_alone_fen)), Place(
+        row.address_id, row.division_code
+    )
 
 
 def in_season(first: int, last: int, month: int) -> bool:
@@ -405,6 +472,8 @@ def rows_of(
         "total_fen": placed.total_fen,
         "placed_by": actor.user_id,
         "placed_at": now,
+        "approved": placed.approved,
+        "split_suspected": placed.split_suspected,
     }
     parts = [
         {
