@@ -44,7 +44,7 @@ def member_page(session: Session, actor: Actor, query: PageQuery, organisation_i
     after = cursors.decode_id(question, query.cursor) if query.cursor else None
     found = queries_people.members(session, actor, after=after, limit=query.limit + 1, organisation_id=organisation_id)
     page, following = cursors.cut(question, found, query.limit, lambda row: row[0].id)
-    return MemberPage(items=[member_out(*row) for row in page], next=following)
+    return MemberPage(items=[member_out(*row, to=actor) for row in page], next=following)
 
 
 def invited(session: Session, actor: Actor, now: datetime, body: Invite, organisation_id: UUID) -> InvitationOut:
@@ -87,7 +87,7 @@ def change_member(
     row = queries_people.member(session, actor, membership_id)
     if row is None:
         raise NotFound
-    return member_out(*row)
+    return member_out(*row, to=actor)
 
 
 @managing.post(
@@ -172,7 +172,10 @@ def invite_for_organisation(
 
 @helping.get("/members", allow=reviewer, answers={200: MemberPage})
 def list_members_in_reach(session: Session, actor: Actor, query: ReachQuery) -> MemberPage:
-    """Members of an organisation; a county reviewer sees those of cooperatives of the reviewer's counties."""
+    """Members of an organisation, their contacts masked unless it is the caller's.
+
+    A county reviewer sees those of cooperatives of the reviewer's counties.
+    """
     return member_page(session, actor, query, query.organisation_id)
 
 

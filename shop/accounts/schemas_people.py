@@ -8,7 +8,7 @@ from shop.accounts import contacts
 from shop.accounts.models import ApiToken, Membership, Organisation, User
 from shop.accounts.models_people import Invitation
 from shop.accounts.schemas import Device, Login, OrganisationOut, Password
-from shop.actor import Role
+from shop.actor import Actor, Role
 from shop.http.routes import In, Out, Query
 from shop.ids import InvitationId, MembershipId, OrganisationId, SessionId, TokenId, UserId
 
@@ -177,6 +177,8 @@ class InvitationPage(Out):
 
 
 class MemberOut(Out):
+    """`email` and `phone` are masked for who is of another organisation."""
+
     membership_id: MembershipId
     user_id: UserId
     name: str
@@ -302,13 +304,15 @@ def organisation_out(organisation: Organisation) -> OrganisationOut:
     )
 
 
-def member_out(membership: Membership, user: User, two_step: bool) -> MemberOut:
+def member_out(membership: Membership, user: User, two_step: bool, *, to: Actor) -> MemberOut:
+    """A member as the actor may see them."""
+    colleague = membership.organisation_id == to.organisation_id
     return MemberOut(
         membership_id=membership.id,
         user_id=user.id,
         name=user.name,
-        email=user.email,
-        phone=user.phone,
+        email=user.email if colleague else contacts.masked(user.email),
+        phone=user.phone if colleague else contacts.masked(user.phone),
         roles=sorted(membership.roles),
         order_limit_fen=membership.order_limit_fen,
         regions=sorted(membership.regions),
