@@ -222,6 +222,26 @@ def test_members_are_invited_and_changed_and_nobody_s_account_is_told_of(town: T
     assert [fault[3] for fault in faults(more)] == ["own_powers"]
 
 
+def test_a_file_without_the_column_of_limits_leaves_them_as_they_are(town: Town) -> None:
+    colleague = ["zhang@example.com", "经办", "500"]
+    confirmed(town, tried(town, "members", csv_of(MEMBERS, [colleague])))
+    rows: Rows = [["zhang@example.com", "审批"], ["li@example.com", "验收"]]
+    made = tried(town, "members", csv_of(MEMBERS[:2], rows))
+    assert made["diff"]["changed_rows"] == [{"row": 2, "fields": ["roles"]}]
+    confirmed(town, made)
+    with unit_of_work() as session:
+        found = session.execute(
+            select(User.email, Invitation.roles, Invitation.order_limit_fen)
+            .join(Invitation, Invitation.user_id == User.id)
+            .where(Invitation.accepted_at.is_(None))
+            .order_by(User.email)
+        ).all()
+    assert [tuple(row) for row in found] == [
+        ("li@example.com", ["receiver"], None),
+        ("zhang@example.com", ["approver"], 50_000),
+    ]
+
+
 def test_no_more_are_invited_than_may_be_open(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inviting, "MOST_OPEN", 2)
     rows: Rows = [[f"p{number}@example.com", "经办", ""] for number in range(3)]

@@ -1,19 +1,22 @@
 """Who manages whom, and what a member may do from the next request on."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation, User
 from shop.accounts.models_people import Invitation
-from shop.accounts.service import inviting
+from shop.accounts.service import erasing, importing_members, inviting
 from shop.actor import Actor, Role
 from shop.audit.models import AuditEntry
 from shop.db import unit_of_work
+from shop.errors import Refusal
+from shop.sheets.mapping import ParsedRow
 from tests import builders as a
 from tests.accounts import people
 from tests.builders import PASSWORD
@@ -144,6 +147,41 @@ def test_two_managers_cannot_remove_each_other_at_the_same_time(boss: Actor, sch
             .where(Membership.organisation_id == school, Membership.ended_at.is_(None))
         )
         assert session.scalar(left) == 1
+
+
+def erasing_oneself(session: Session, by: Actor, other: Actor) -> None:
+    erasing.erase(session, user_id=by.user_id, by=by, now=a.NOW)
+
+
+def a_sheet_that_takes_the_other_s_role(session: Session, by: Actor, other: Actor) -> None:
+    contact = session.get_one(User, other.user_id).email
+    rows = [ParsedRow(2, {"contact": contact, "roles": "requester"})]
+    importing_members.plan(session, by, rows, a.NOW).write()
+
+
+@pytest.mark.parametrize("way", [erasing_oneself, a_sheet_that_takes_the_other_s_role])
+def test_two_managers_who_go_at_the_same_time_leave_one(boss: Actor, school: UUID, way: Any) -> None:
+    second = people.person(school, roles=[Role.MANAGER])
+
+    def go_too() -> str:
+        try:
+            with unit_of_work() as session:
+                way(session, second, boss)
+        except Refusal as refused:
+            return refused.code
+        return "done"
+
+    with ThreadPoolExecutor(1) as pool:
+        with unit_of_work() as session:
+            way(session, boss, second)
+            other = pool.submit(go_too)
+            assert wait([other], timeout=1).not_done, "it waits for what the first one decides"
+        assert other.result() in ("last_manager", "forbidden")
+    with unit_of_work() as session:
+        left = session.scalars(select(Membership).where(Membership.organisation_id == school)).all()
+        assert [one.user_id for one in left if one.ended_at is None and "manager" in one.roles] in (
+            [boss.user_id], [second.user_id],
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

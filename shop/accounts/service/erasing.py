@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, any_, delete, func, literal, or_, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts import secrets
@@ -16,13 +16,11 @@ from shop.accounts.models import ApiToken, Membership, User
 from shop.accounts.models_people import Confirmation, Invitation
 from shop.accounts.service import two_step
 from shop.accounts.service.ending import end_memberships
-from shop.accounts.service.managing_members import LastManager
-from shop.actor import Actor, Role
+from shop.accounts.service.managing_members import MANAGING, LastManager, managers
+from shop.actor import Actor
 from shop.audit import service as audit
 from shop.db import seeing_all
 from shop.errors import NotFound
-
-MANAGING = frozenset({Role.MANAGER, Role.OPERATOR})
 
 
 def erase(
@@ -36,13 +34,10 @@ def erase(
         user = session.get(User, user_id, with_for_update=True)
         if user is None or user.status == "closed":
             raise NotFound
-        memberships = session.scalars(
-            select(Membership)
-            .where(Membership.user_id == user_id, Membership.ended_at.is_(None))
-            .order_by(Membership.id)
-            .with_for_update()
-        ).all()
-        if not even_last and (alone := managed_by_nobody_else(session, user_id, memberships)):
+        places = select(Membership.organisation_id).where(Membership.user_id == user_id, Membership.ended_at.is_(None))
+        held = managers(session, session.scalars(places).all(), Membership.user_id == user_id)
+        memberships = [each for each in held if each.user_id == user_id]
+        if not even_last and (alone := managed_by_nobody_else(user_id, held)):
             raise LastManager(organisations=[f"org_{organisation_id.hex}" for organisation_id in alone])
         contacts = [secrets.keyed_hash("erased contact", each).hex() for each in (user.phone, user.email) if each]
         own = select(Membership.id).where(Membership.user_id == user_id)
@@ -72,15 +67,8 @@ def erase(
     )
 
 
-def managed_by_nobody_else(session: Session, user_id: UUID, memberships: Collection[Membership]) -> list[UUID]:
+def managed_by_nobody_else(user_id: UUID, held: Collection[Membership]) -> list[UUID]:
     """The organisations that this person manages and no other member does."""
-    managed = {each.organisation_id for each in memberships if not MANAGING.isdisjoint(each.roles)}
-    by_others = session.scalars(
-        select(Membership.organisation_id).where(
-            Membership.organisation_id.in_(managed),
-            Membership.user_id != user_id,
-            Membership.ended_at.is_(None),
-            or_(*(literal(str(role), Text) == any_(Membership.roles) for role in sorted(MANAGING))),
-        )
-    )
-    return sorted(managed - set(by_others))
+    managing = [each for each in held if not MANAGING.isdisjoint(each.roles)]
+    by_others = {each.organisation_id for each in managing if each.user_id != user_id}
+    return sorted({each.organisation_id for each in managing if each.user_id == user_id} - by_others)

@@ -20,6 +20,7 @@ from shop.accounts.service.bulk import Fault, Plan, SheetKind, audit_rows, fault
 from shop.actor import BUYER_ROLES, Actor, Role
 from shop.audit.models import AuditEntry
 from shop.db import insert_rows
+from shop.errors import Forbidden
 from shop.ids import new_id
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
@@ -37,7 +38,7 @@ ROLES = {
 }  # fmt: skip
 ROLES |= {role.value: role for role in BUYER_ROLES}
 CHANGE = """
-    UPDATE {table} t SET roles = c.roles, order_limit_fen = c.order_limit_fen
+    UPDATE {table} t SET roles = c.roles, order_limit_fen = COALESCE(c.order_limit_fen, t.order_limit_fen)
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id uuid, roles text[], order_limit_fen bigint)
     WHERE t.id = c.id
 """
@@ -82,7 +83,12 @@ def known_by_contact(session: Session, by: Actor, found: set[str]) -> dict[str, 
 
 
 def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> Plan:
-    """What the rows would do; it never tells whether somebody has an account who is no member here."""
+    """What the rows would do; it never tells whether somebody has an account who is no member here.
+
+    Forbidden for a manager who is none any more when the managers, held from here on, are looked at.
+    """
+    if by.membership_id not in {one.id for one in managing_members.managers(session, [by.organisation_id])}:
+        raise Forbidden
     faults: list[Fault] = []
     good: list[ParsedRow] = []
     seen: set[str] = set()
@@ -95,16 +101,19 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
         if contact in seen:
             faults.append(fault(row, "contact", "contact_repeated"))
         seen.add(contact or "")
-        powers = {"roles": roles, "order_limit_fen": row.values.get("order_limit_fen") or 0}
+        powers: dict[str, Any] = {"roles": roles}
+        if "order_limit_fen" in row.values:  # a file without the column says nothing of limits
+            powers["order_limit_fen"] = row.values["order_limit_fen"] or 0
         good.append(ParsedRow(row.number, {"contact": contact, **powers}))
     good = without(good, faults)
     known = known_by_contact(session, by, {row.values["contact"] for row in good})
+    no_regions: dict[str, Any] = {"regions": []}
     for row in good:
         found = known.get(row.values["contact"])
         if found is not None and found.user_id == by.user_id:
             if Role.MANAGER not in row.values["roles"]:
                 faults.append(fault(row, "roles", "own_manager_role"))
-            elif managing_members.raises(found.powers | {"regions": []}, row.values | {"regions": []}):
+            elif managing_members.raises(found.powers | no_regions, found.powers | row.values | no_regions):
                 faults.append(fault(row, "roles", "own_powers"))
     room = inviting.MOST_OPEN - inviting.open_in(session, by.organisation_id)
     strangers = [row for row in without(good, faults) if row.values["contact"] not in known]
@@ -121,7 +130,7 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
         changed = [(known[str(one.key)], wanted[str(one.key)]) for one in change.changed]
         for table in ("membership", "invitation"):
             values = [
-                {"id": found.id, "roles": row["roles"], "order_limit_fen": row["order_limit_fen"]}
+                {"id": found.id, "roles": row["roles"], "order_limit_fen": row.get("order_limit_fen")}
                 for found, row in changed
                 if found.table == table
             ]
@@ -151,7 +160,7 @@ def invite(session: Session, by: Actor, wanted: Sequence[Mapping[str, Any]], now
                     "channel": Channel.TEXT if contacts.is_phone(row["contact"]) else Channel.MAIL,
                     "roles": row["roles"],
                     "regions": [],
-                    "order_limit_fen": row["order_limit_fen"],
+                    "order_limit_fen": row.get("order_limit_fen"),
                     "expires_at": func.clock_timestamp() + inviting.INVITATION_LIFE,
                 }
                 for row in wanted

@@ -1,11 +1,11 @@
 """Change what a member may do, and end a membership."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, any_, literal, select, update
+from sqlalchemy import ColumnElement, Text, and_, any_, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Membership, Organisation
@@ -32,20 +32,31 @@ def manager_role(by: Actor) -> Role:
     return Role.OPERATOR if by.audience is Audience.ADMIN else Role.MANAGER
 
 
-def locked(session: Session, by: Actor, membership_id: UUID) -> tuple[Membership, set[UUID]]:
-    """A member of the actor's organisation, and who else manages it; all held, so that two managers cannot remove each
-    other at the same time. NotFound."""
-    rows = session.scalars(
+MANAGING = frozenset({Role.MANAGER, Role.OPERATOR})
+"""The roles that manage people, of which an organisation always has one."""
+
+
+def managers(session: Session, organisation_ids: Collection[UUID], *also: ColumnElement[bool]) -> Sequence[Membership]:
+    """Who manages these organisations (and the memberships `also`), held: whoever takes one of them away waits, and
+    decides by what is left then.
+    """
+    managing = or_(*(literal(str(role), Text) == any_(Membership.roles) for role in sorted(MANAGING)))
+    return session.scalars(
         select(Membership)
         .where(
-            Membership.organisation_id == by.organisation_id,
-            Membership.ended_at.is_(None),
-            (Membership.id == membership_id) | (literal(str(manager_role(by)), Text) == any_(Membership.roles)),
+            Membership.ended_at.is_(None), or_(and_(Membership.organisation_id.in_(organisation_ids), managing), *also)
         )
         .order_by(Membership.id)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).all()
+
+
+def locked(session: Session, by: Actor, membership_id: UUID) -> tuple[Membership, set[UUID]]:
+    """A member of the actor's organisation, and who else manages it; all held, so that two managers cannot remove each
+    other at the same time. NotFound."""
+    own = and_(Membership.id == membership_id, Membership.organisation_id == by.organisation_id)
+    rows = managers(session, [by.organisation_id], own)
     found = next((row for row in rows if row.id == membership_id), None)
     if found is None:
         raise NotFound
