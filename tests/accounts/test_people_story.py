@@ -98,6 +98,7 @@ def test_an_invitation_by_mail_is_withdrawn_listed_and_sent_no_more(mailbox: Pat
     assert people.code(again) == (409, "invitation_open")
     ((to, words),) = people.sent(mailbox)
     assert to == "new@example.com"
+    assert f"/v1/auth/invitations/accept, token = {people.token_in(words)}" in words, "there may be no page to open"
     for _ in range(2):
         withdrawn = manager.post(f"/v1/me/organisation/invitations/{made.json['id']}/withdraw")
         assert withdrawn.status_code == 204

@@ -29,6 +29,12 @@ def link(page: str, purpose: str, row_id: UUID) -> str:
     return f"{settings().public_url}/{page}#{secrets.link_token(purpose, row_id)}"
 
 
+def by_program(path: str, address: str) -> str:
+    """Which call takes the token of a link, for who comes without a page."""
+    token = address.partition("#")[2]
+    return f"接口调用 By the API: POST {settings().public_url}{path}, token = {token}\n"
+
+
 def of_invitation(session: Session, invitation_id: UUID) -> Message | None:
     """What to send about an invitation; None when it is not open any more."""
     row = session.execute(
@@ -49,11 +55,15 @@ def of_invitation(session: Session, invitation_id: UUID) -> Message | None:
     if to is None:
         return None
     address = link("invitation", INVITATION_LINK, invitation_id)
-    zh = f"{row.name}邀请您加入消费协作购销平台，链接7日内有效：{address}"
-    en = f"{row.name_en} invites you to the produce exchange. The link works for 7 days: {address}"
+    zh = f"{row.name}邀请您加入消费协作购销平台，链接7日内有效，如与您无关请忽略：{address}"
+    en = (
+        f"{row.name_en} invites you to the produce exchange. If this is nothing to you, ignore it."
+        f" The link works for 7 days: {address}"
+    )
     if channel is Channel.TEXT:
         return Message(channel, to, "", zh)
-    return Message(channel, to, "邀请您加入消费协作购销平台 Invitation to the produce exchange", f"{zh}\n\n{en}\n")
+    subject = "邀请您加入消费协作购销平台 Invitation to the produce exchange"
+    return Message(channel, to, subject, f"{zh}\n\n{en}\n\n{by_program('/v1/auth/invitations/accept', address)}")
 
 
 def of_confirmation(session: Session, confirmation_id: UUID) -> Message | None:
@@ -83,4 +93,5 @@ def of_confirmation(session: Session, confirmation_id: UUID) -> Message | None:
         f"请用此链接{zh}，10分钟内有效；如非本人操作请忽略：{address}\n\n"
         f"This link is for {en} and works for 10 minutes. If you did not ask for it, ignore it: {address}\n"
     )
-    return Message(channel, to, f"{zh} Link for {en}", body)
+    call = "/v1/auth/reset/confirm" if is_reset else "/v1/me/contact/confirm"
+    return Message(channel, to, f"{zh} Link for {en}", f"{body}\n{by_program(call, address)}")
