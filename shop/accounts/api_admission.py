@@ -28,7 +28,7 @@ from shop.actor import Actor, Audience, Role
 from shop.clock import business_day, business_now
 from shop.db import in_unit_of_work
 from shop.errors import Busy, Invalid, NotFound, TooMany
-from shop.http.routes import ANY_MEMBER, PUBLIC, Routes, audience, roles, work_of
+from shop.http.routes import ANY_MEMBER, NO_KEY, PUBLIC, Routes, audience, roles, work_of
 from shop.ids import DocumentId
 
 public = Routes("/v1/public", tag="Admission")
@@ -93,6 +93,7 @@ def read_own_application(session: Session, actor: Actor, now: datetime) -> Appli
     allow=applicant,
     answers={200: ApplicationOut},
     refusals=(*NOT_NOW, Invalid, applying.CountyNotAdmitted),
+    key=NO_KEY,
 )
 def change_application(session: Session, actor: Actor, now: datetime, body: ChangeApplication) -> ApplicationOut:
     """Correct the statement, and before admission the names and the county."""
@@ -100,7 +101,9 @@ def change_application(session: Session, actor: Actor, now: datetime, body: Chan
     return own_application(session, actor, now)
 
 
-@own.put("/application/capacities", allow=applicant, answers={200: ApplicationOut}, refusals=(*NOT_NOW, Invalid))
+@own.put(
+    "/application/capacities", allow=applicant, answers={200: ApplicationOut}, refusals=(*NOT_NOW, Invalid), key=NO_KEY
+)
 def declare_capacities(session: Session, actor: Actor, now: datetime, body: DeclareCapacities) -> ApplicationOut:
     """Declare the yearly capacity of every product, in place of what was declared before."""
     applying.declare(session, by=actor, items=body.items, now=now)
@@ -130,7 +133,9 @@ def add_application_document(actor: Actor, now: datetime, query: DocumentQuery, 
     return work_of(actor, add)
 
 
-@own.delete("/application/documents/<document_id>", allow=applicant, answers={200: ApplicationOut}, refusals=NOT_NOW)
+@own.delete(
+    "/application/documents/<document_id>", allow=applicant, answers={200: ApplicationOut}, refusals=NOT_NOW, key=NO_KEY
+)
 def remove_application_document(
     session: Session, actor: Actor, now: datetime, document_id: DocumentId
 ) -> ApplicationOut:
@@ -144,6 +149,7 @@ def remove_application_document(
     allow=applicant,
     answers={200: ApplicationOut},
     refusals=(*NOT_NOW, applying.ApplicationIncomplete, applying.CountyNotAdmitted, applying.NoStepsInForce),
+    key=NO_KEY,
 )
 def submit_application(session: Session, actor: Actor, now: datetime) -> ApplicationOut:
     """Hand the application in for review, from its first step."""
@@ -156,6 +162,7 @@ def submit_application(session: Session, actor: Actor, now: datetime) -> Applica
     allow=applicant,
     answers={201: ApplicationOut},
     refusals=(applying.ApplicationOpen, applying.RenewalNotDue, applying.CountyNotAdmitted),
+    key=NO_KEY,
 )
 def begin_application_again(session: Session, actor: Actor, now: datetime) -> ApplicationOut:
     """Begin the yearly re-check, or a new application after a revocation, with what still holds carried over."""

@@ -34,6 +34,7 @@ from shop.ids import AuditMandateId
 from shop.sheets.writer import CSV_TYPE, Out, csv_chunks
 
 admin_routes = Routes("/v1/admin", tag="Audit")
+mandate_routes = Routes("/v1/admin", tag="Audit", people_only=True)
 own_routes = Routes("/v1/me", tag="Audit")
 readers = roles(Role.OPERATOR, Role.AUDITOR, of=Audience.ADMIN)
 operators = roles(Role.OPERATOR, of=Audience.ADMIN)
@@ -120,7 +121,7 @@ def all_of(
         before = found[-1][0].id
 
 
-@admin_routes.post("/audit-mandates", allow=operators, answers={201: MandateOut}, refusals=(NotFound,))
+@mandate_routes.post("/audit-mandates", allow=operators, answers={201: MandateOut}, refusals=(NotFound,))
 def grant_audit_mandate(session: Session, actor: Actor, now: datetime, body: GrantMandate) -> MandateOut:
     """Let an auditor read, from a day to a day, by a document; without a mandate the role opens nothing."""
     made = auditing.grant_mandate(
@@ -130,7 +131,7 @@ def grant_audit_mandate(session: Session, actor: Actor, now: datetime, body: Gra
     return mandate_out(made)
 
 
-@admin_routes.get("/audit-mandates", allow=operators, answers={200: MandatePage})
+@mandate_routes.get("/audit-mandates", allow=operators, answers={200: MandatePage})
 def list_audit_mandates(session: Session, query: MandatesQuery) -> MandatePage:
     """All mandates of auditors, newest first."""
     before = cursors.decode_id("audit mandates", query.cursor) if query.cursor else None
@@ -142,7 +143,7 @@ def list_audit_mandates(session: Session, query: MandatesQuery) -> MandatePage:
     )
 
 
-@admin_routes.post(
+@mandate_routes.post(
     "/audit-mandates/<mandate_id>/revoke",
     allow=operators,
     answers={200: MandateOut},

@@ -14,7 +14,7 @@ from shop.accounts.service import importing
 from shop.accounts.service.importing import ImportChanged, ImportHasErrors, TooManyRows
 from shop.actor import Actor
 from shop.errors import NotFound
-from shop.http.routes import Raw, Routes
+from shop.http.routes import NO_KEY, Raw, Routes
 from shop.ids import ImportId
 from shop.sheets.text import SheetError
 from shop.sheets.writer import CSV_TYPE, XLSX_TYPE, Out, csv_chunks, xlsx_into
@@ -53,6 +53,7 @@ def read_import_template(kind: ImportKind, query: FormatQuery) -> Raw:
     answers={201: ImportOut},
     refusals=(SheetError, TooManyRows, OrganisationNotActive),
     raw_body=True,
+    key=NO_KEY,
 )
 def upload_import(session: Session, actor: Actor, now: datetime, kind: ImportKind, raw: bytes) -> ImportOut:
     """Upload a csv or xlsx file as it is; the answer says what it would do and every error, and nothing is done yet."""
@@ -70,6 +71,7 @@ def read_import(session: Session, actor: Actor, import_id: ImportId) -> ImportOu
     allow=manager,
     answers={200: ImportOut},
     refusals=(NotFound, OrganisationNotActive, ImportChanged, ImportHasErrors, TooManyRows),
+    key=NO_KEY,
 )
 def confirm_import(
     session: Session, actor: Actor, now: datetime, import_id: ImportId, body: ConfirmImport

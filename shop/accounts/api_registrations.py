@@ -28,8 +28,8 @@ from shop.http.routes import PUBLIC, Routes, audience, roles
 from shop.ids import OrganisationId, RegistrationId
 
 public = Routes("/v1/public", tag="Registration")
-buyer = Routes("/v1/buyer", tag="Institution")
-admin = Routes("/v1/admin", tag="Registration")
+buyer = Routes("/v1/buyer", tag="Institution", people_only=True)
+admin = Routes("/v1/admin", tag="Registration", people_only=True)
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 
 

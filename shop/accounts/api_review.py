@@ -30,10 +30,10 @@ from shop.actor import Actor, Audience, Role
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import Routes, roles
+from shop.http.routes import NO_KEY, Routes, roles
 from shop.ids import ApplicationId, OrganisationId
 
-routes = Routes("/v1/admin", tag="Review")
+routes = Routes("/v1/admin", tag="Review", people_only=True)
 reviewer = roles(Role.OPERATOR, Role.COUNTY_REVIEWER, of=Audience.ADMIN)
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 NOT_BY_YOU = (reviewing.NotYourStep, reviewing.OwnRecommendation, reviewing.DecidedBefore)
@@ -70,6 +70,7 @@ def read_application(session: Session, actor: Actor, now: datetime, application_
     allow=reviewer,
     answers={200: ApplicationOut},
     refusals=(NotFound, reviewing.StepDecided, *NOT_BY_YOU, ApplicationIncomplete),
+    key=NO_KEY,
 )
 def review_application(
     session: Session, actor: Actor, now: datetime, application_id: ApplicationId, body: Decision

@@ -53,7 +53,7 @@ from shop.accounts.service.mandating import NotAUnion, WrongMandateStatus
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import Routes, audience, roles
+from shop.http.routes import NO_KEY, Routes, audience, roles
 from shop.ids import AddressId, BudgetUnitId, BuyingMandateId, InvoiceProfileId, UnitLinkId
 
 routes = Routes("/v1/buyer", tag="Institution")
@@ -251,13 +251,15 @@ def list_addresses(session: Session, actor: Actor, query: PageQuery) -> AddressP
     return AddressPage(items=[address_out(row[0]) for row in page], next=following)
 
 
-@routes.post("/addresses", allow=manager, answers={201: BuyerAddressOut}, refusals=(Invalid,))
+@routes.post("/addresses", allow=manager, answers={201: BuyerAddressOut}, refusals=(Invalid,), key=NO_KEY)
 def add_buyer_address(session: Session, actor: Actor, now: datetime, body: AddressIn) -> BuyerAddressOut:
     """Add a place of delivery."""
     return address_out(keeping_addresses.add(session, by=actor, wanted=body, now=now))
 
 
-@routes.patch("/addresses/<address_id>", allow=manager, answers={200: BuyerAddressOut}, refusals=(NotFound, Invalid))
+@routes.patch(
+    "/addresses/<address_id>", allow=manager, answers={200: BuyerAddressOut}, refusals=(NotFound, Invalid), key=NO_KEY
+)
 def change_buyer_address(
     session: Session, actor: Actor, now: datetime, address_id: AddressId, body: ChangeAddress
 ) -> BuyerAddressOut:
@@ -278,7 +280,7 @@ def list_invoice_profiles(session: Session, actor: Actor) -> InvoiceProfiles:
     return InvoiceProfiles(items=[profile_out(one, whole=whole) for one in keeping_addresses.profiles(session, actor)])
 
 
-@routes.post("/invoice-profiles", allow=keeper, answers={201: InvoiceProfileOut}, refusals=(Invalid,))
+@routes.post("/invoice-profiles", allow=keeper, answers={201: InvoiceProfileOut}, refusals=(Invalid,), key=NO_KEY)
 def add_invoice_profile(session: Session, actor: Actor, now: datetime, body: InvoiceIn) -> InvoiceProfileOut:
     """Add a title with its tax number and account; a changed one is added anew and the old one retired."""
     return profile_out(keeping_addresses.add_profile(session, by=actor, wanted=body, now=now), whole=True)

@@ -47,7 +47,14 @@ def document(operations: Iterable[Operation], *, version: str) -> dict[str, Any]
         "paths": paths,
         "components": {
             "schemas": schemas.get("$defs", {}),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A person's session, or a machine's token, which must name the `x-scope` of what it"
+                    " calls and calls nothing that is `x-people-only`.",
+                }
+            },
         },
     }
 
@@ -74,6 +81,8 @@ def describe(operation: Operation, references: dict[Any, Any]) -> dict[str, Any]
         "responses": responses,
         "security": [] if operation.policy.public else [{"token": []}],
         "x-allowed-roles": sorted(operation.policy.roles),
+        "x-people-only": operation.people_only and not operation.policy.public,
+        "x-scope": None if operation.policy.public or operation.people_only else operation.scope,
     }
     if len(words) > 1:
         found["description"] = words[1]
@@ -129,7 +138,7 @@ def refusals_of(operation: Operation) -> dict[int, set[str]]:
 
     if not operation.policy.public:
         may(401, "unauthenticated")
-        may(403, "scope_missing")
+        may(403, "people_only" if operation.people_only else "scope_missing")
         if operation.policy.roles:
             may(403, "forbidden")
         if Audience.COOPERATIVE in operation.policy.audiences and operation.policy.helpers is not True:

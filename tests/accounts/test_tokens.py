@@ -13,6 +13,7 @@ from shop.accounts.service.logging_in import authenticate
 from shop.actor import Actor, Role
 from shop.app import operations
 from shop.db import engine, unit_of_work
+from shop.http.routes import NO_KEY
 from tests.accounts import people
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -53,11 +54,54 @@ def test_a_machine_does_what_its_scopes_name_and_nothing_else(manager: FlaskClie
         ("POST", "/v1/auth/switch", {"membership_id": "mem_" + "0" * 32}),
         ("POST", "/v1/me/two-step", {"password": "x"}),
         ("GET", "/v1/me/sessions", None),
+        ("POST", "/v1/buyer/registration/resubmit", {}),
     ],
 )
 def test_no_scope_lets_a_machine_do_what_is_for_people(manager: FlaskClient, method: str, path: str, body: Any) -> None:
     robot = machine(manager, scopes=manager.get("/v1/me/tokens/scopes").json["items"])
     assert people.code(robot.open(path, method=method, json=body)) == (403, "people_only")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", f"/v1/admin/applications/app_{'0' * 32}/review", {}),
+        ("POST", f"/v1/admin/registrations/reg_{'0' * 32}/approve", {}),
+        ("POST", f"/v1/admin/organisations/org_{'0' * 32}/close", {"reason": "x"}),
+        ("POST", "/v1/admin/audit-mandates", {}),
+    ],
+)
+def test_no_machine_decides_for_an_operator(method: str, path: str, body: Any) -> None:
+    operator = people.client(people.person(people.organisation(Kind.PLATFORM), roles=[Role.OPERATOR]))
+    robot = machine(operator, scopes=operator.get("/v1/me/tokens/scopes").json["items"])
+    assert people.code(robot.open(path, method=method, json=body)) == (403, "people_only")
+
+
+def test_the_document_tells_a_machine_what_its_token_must_name_and_what_is_for_people() -> None:
+    found = people.anybody().get("/v1/openapi.json").json["paths"]
+    orders, members = found["/v1/buyer/orders"]["post"], found["/v1/me/organisation/members"]["get"]
+    assert (orders["x-people-only"], orders["x-scope"]) == (False, "buying:write")
+    assert (members["x-people-only"], members["x-scope"]) == (True, None)
+    assert "people_only" in members["responses"]["403"]["description"]
+
+
+KEPT_NOWHERE = {"phone", "email", "contact", "line", "officer_name", "account_number", "to", "recovery_codes"}
+
+
+def fields_of(model: Any) -> set[str]:
+    schema = model.model_json_schema()
+    return {name for part in (schema, *schema.get("$defs", {}).values()) for name in part.get("properties", {})}
+
+
+def test_no_answer_that_says_who_somebody_is_is_kept_for_a_repeated_key() -> None:
+    kept = [
+        operation.name
+        for operation in operations()
+        if operation.key != NO_KEY and operation.view.__module__.startswith("shop.accounts.")
+        for model in operation.answers.values()
+        if hasattr(model, "model_json_schema") and fields_of(model) & KEPT_NOWHERE
+    ]
+    assert kept == []
 
 
 def test_every_operation_has_a_scope_that_says_whether_it_writes() -> None:
