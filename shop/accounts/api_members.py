@@ -77,6 +77,7 @@ def change_member(
     managing_members.change(
         session,
         membership_id=membership_id,
+        organisation_id=actor.organisation_id,
         roles=body.roles,
         order_limit_fen=body.order_limit_fen,
         regions=body.regions,
@@ -84,7 +85,7 @@ def change_member(
         by=actor,
         now=now,
     )
-    row = queries_people.member(session, actor, membership_id)
+    row = queries_people.member(session, actor.organisation_id, membership_id)
     if row is None:
         raise NotFound
     return member_out(*row, to=actor)
@@ -98,7 +99,14 @@ def change_member(
 )
 def end_membership(session: Session, actor: Actor, now: datetime, membership_id: MembershipId, body: ReasonIn) -> None:
     """End a membership: its sessions and tokens hold no more from the next request on."""
-    managing_members.end(session, membership_id=membership_id, reason=body.reason, by=actor, now=now)
+    managing_members.end(
+        session,
+        membership_id=membership_id,
+        organisation_id=actor.organisation_id,
+        reason=body.reason,
+        by=actor,
+        now=now,
+    )
 
 
 @managing.post(

@@ -53,11 +53,9 @@ def members(
     return session.execute(people(wanted).order_by(Membership.id).limit(limit)).all()
 
 
-def member(session: Session, actor: Actor, membership_id: UUID) -> Row[Membership, User, bool] | None:
-    """One member of the actor's organisation."""
-    wanted = select(Membership).where(
-        Membership.organisation_id == actor.organisation_id, Membership.id == membership_id
-    )
+def member(session: Session, organisation_id: UUID, membership_id: UUID) -> Row[Membership, User, bool] | None:
+    """One member of an organisation."""
+    wanted = select(Membership).where(Membership.organisation_id == organisation_id, Membership.id == membership_id)
     return session.execute(people(wanted).execution_options(populate_existing=True)).first()
 
 

@@ -204,6 +204,14 @@ class ChangeMember(In):
     regions: Regions | None = None
 
 
+class NewOffice(In):
+    """The office of a county, which reviews applications and lends helpers."""
+
+    name: Name
+    name_en: Name
+    division_code: Annotated[str, Field(pattern=r"^\d{6}$")]
+
+
 class ReasonIn(In):
     reason: Reason
 

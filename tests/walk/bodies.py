@@ -84,6 +84,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/me/organisation/members/<membership_id>/end": {"reason": "x"},
     "POST /v1/me/organisation/members/<membership_id>/reset": {"reason": "x"},
     "POST /v1/admin/members/<membership_id>/reset": {"reason": "x"},
+    "PATCH /v1/admin/members/<membership_id>": {"roles": ["helper"]},
+    "POST /v1/admin/members/<membership_id>/end": {"reason": "x"},
     "POST /v1/admin/organisations/<organisation_id>/invitations": {"phone": "13800138000", "roles": ["requester"]},
     "POST /v1/admin/people/<user_id>/erase": {"reason": "x"},
     "POST /v1/auth/switch": {"membership_id": "{own_membership_id}"},
@@ -161,6 +163,8 @@ INSTEAD = {
     "POST /v1/buyer/quota-filings/<filing_id>/file": {"filing_id": "draft_id"},
     "POST /v1/buyer/quota-filings/<filing_id>/amend": {"filing_id": "returned_id"},
     "POST /v1/admin/quota-filings/<filing_id>/review": {"filing_id": "top_filing_id"},
+    "PATCH /v1/admin/members/<membership_id>": {"membership_id": "helper_membership_id"},
+    "POST /v1/admin/members/<membership_id>/end": {"membership_id": "helper_membership_id"},
     **{
         f"POST /v1/admin/sellers/<organisation_id>/{deed}": {"organisation_id": "cooperative_id"}
         for deed in ("suspend", "reinstate", "revoke")

@@ -224,6 +224,7 @@ class Sides:
             "application_id": f"app_{waits.id.hex}",
             "helper_id": f"usr_{actor.user_id.hex}",
             "helper_organisation_id": f"org_{office.id.hex}",
+            "helper_membership_id": f"mem_{actor.membership_id.hex}",
         }
 
     def refund_to_send(self, session: Session, world: Any, listing_id: UUID) -> UUID:

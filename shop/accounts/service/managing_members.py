@@ -52,11 +52,11 @@ def managers(session: Session, organisation_ids: Collection[UUID], *also: Column
     ).all()
 
 
-def locked(session: Session, by: Actor, membership_id: UUID) -> tuple[Membership, set[UUID]]:
-    """A member of the actor's organisation, and who else manages it; all held, so that two managers cannot remove each
+def locked(session: Session, organisation_id: UUID, membership_id: UUID) -> tuple[Membership, set[UUID]]:
+    """A member of an organisation, and who else manages it; all held, so that two managers cannot remove each
     other at the same time. NotFound."""
-    own = and_(Membership.id == membership_id, Membership.organisation_id == by.organisation_id)
-    rows = managers(session, [by.organisation_id], own)
+    own = and_(Membership.id == membership_id, Membership.organisation_id == organisation_id)
+    rows = managers(session, [organisation_id], own)
     found = next((row for row in rows if row.id == membership_id), None)
     if found is None:
         raise NotFound
@@ -67,6 +67,7 @@ def change(
     session: Session,
     *,
     membership_id: UUID,
+    organisation_id: UUID,
     roles: Collection[Role] | None,
     order_limit_fen: int | None,
     regions: Collection[str] | None,
@@ -78,7 +79,7 @@ def change(
 
     `fields` names what is to change. NotFound, Invalid, LastManager, OwnPowers.
     """
-    member, other_managers = locked(session, by, membership_id)
+    member, other_managers = locked(session, organisation_id, membership_id)
     before: dict[str, Any] = {
         "roles": member.roles,
         "order_limit_fen": member.order_limit_fen,
@@ -92,7 +93,7 @@ def change(
     new_roles = {Role(role) for role in after["roles"]}
     check_powers(
         session,
-        session.get_one(Organisation, by.organisation_id),
+        session.get_one(Organisation, organisation_id),
         roles=new_roles,
         limit=order_limit_fen if "order_limit_fen" in fields else None,
         regions=after["regions"],
@@ -116,12 +117,12 @@ def raises(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     return wider or (after["order_limit_fen"] or 0) > (before["order_limit_fen"] or 0)
 
 
-def end(session: Session, *, membership_id: UUID, reason: str, by: Actor, now: datetime) -> None:
+def end(session: Session, *, membership_id: UUID, organisation_id: UUID, reason: str, by: Actor, now: datetime) -> None:
     """End a membership: its sessions and machine tokens hold no more from the next request on, nor do its mandates.
 
     The invitations that this member sent and nobody accepted are withdrawn. NotFound, LastManager.
     """
-    member, other_managers = locked(session, by, membership_id)
+    member, other_managers = locked(session, organisation_id, membership_id)
     if manager_role(by) in member.roles and not other_managers:
         raise LastManager
     audit.record(session, by=by, action="end", kind="membership", subject=membership_id, now=now, reason=reason)
