@@ -8,12 +8,10 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 from argon2 import PasswordHasher
-from filelock import FileLock
 from sqlalchemy.engine import make_url
 
 from tests.grounds import Grounds
@@ -62,8 +60,8 @@ def settle(database: str) -> None:
 
 def make_template() -> None:
     """The migrated database that every other one is cloned from; made once a run, whoever comes first."""
-    lock = Path(os.environ.get("TMPDIR", "/tmp")) / f"{TEMPLATE}.lock"
-    with FileLock(str(lock)), admin() as connection:
+    with admin() as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])  # let go with the connection
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
             return
         making = TEMPLATE + "_making"

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from shop.accounts.models import Organisation
@@ -63,14 +63,6 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
     return msgspec.json.encode(card).decode()[:-1]
 
 
-def in_force(division: Any, code: Any, on: date) -> Any:
-    return and_(
-        division.code == code,
-        division.valid_from <= on,
-        or_(division.valid_to.is_(None), division.valid_to > on),
-    )
-
-
 def facts(ids: Iterable[UUID], on: date) -> Any:
     """What the cards of these listings show, as of a business day."""
     return (
@@ -102,8 +94,8 @@ def facts(ids: Iterable[UUID], on: date) -> Any:
         )
         .join(Product, Product.id == Listing.product_id)
         .join(Organisation, Organisation.id == Listing.cooperative_id)
-        .outerjoin(County, and_(in_force(County, Product.origin_code, on), County.level == Level.COUNTY))
-        .outerjoin(Province, in_force(Province, Listing.province_code, on))
+        .outerjoin(County, and_(County.code == Product.origin_code, County.in_force(on), County.level == Level.COUNTY))
+        .outerjoin(Province, and_(Province.code == Listing.province_code, Province.in_force(on)))
         .where(Listing.id.in_(list(ids)))
         .order_by(Listing.id)
     )

@@ -18,8 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
-from uuid import UUID
+from typing import Any, get_type_hints
 
 import msgspec
 import structlog
@@ -34,7 +33,6 @@ from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
 from shop.http import idempotency, limiting
 from shop.http.parsing import MAX_BODY, clean, parse_object
 from shop.http.problems import from_validation
-from shop.ids import PublicId
 
 Authenticate = Callable[[Session], tuple[Actor, datetime] | None]
 """What `accounts` gives: the actor behind the request's credential with the business time, or None without one."""
@@ -441,13 +439,6 @@ def respond(operation: Operation, result: Any) -> Response:
             response.status_code = 304
             response.set_data(b"")
     return response
-
-
-def prefix_of(hint: Any) -> str | None:
-    """The public prefix of an annotated id, if it is one."""
-    if get_origin(hint) is Annotated and get_args(hint)[0] is UUID:
-        return next((meta.prefix for meta in get_args(hint)[1:] if isinstance(meta, PublicId)), None)
-    return None
 
 
 __all__ = [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
@@ -79,11 +79,7 @@ def names_of(session: Session, codes: Sequence[str], on: date) -> dict[str, str]
     """What these divisions are called on a day; a code that is not known stands for itself."""
     found: dict[str, str] = dict(
         session.execute(
-            select(Division.code, Division.name).where(
-                Division.code.in_(codes),
-                Division.valid_from <= on,
-                or_(Division.valid_to.is_(None), Division.valid_to > on),
-            )
+            select(Division.code, Division.name).where(Division.code.in_(codes), Division.in_force(on))
         ).all()
     )
     return {code: code for code in codes} | found

@@ -20,7 +20,6 @@ import stripe
 if TYPE_CHECKING:
     from stripe.params import (
         PaymentIntentCancelParams,
-        PaymentIntentCaptureParams,
         PaymentIntentConfirmParams,
         PaymentIntentCreateParams,
         RefundCreateParams,
@@ -141,6 +140,7 @@ class Gateway:
         session = requests.Session()
         session.max_redirects = 0
         session.trust_env = not local  # no proxy and no .netrc stands between two processes of one machine
+        stripe.enable_telemetry = False  # which would keep an id in the home of whoever runs the shop
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base.rstrip("/")},
@@ -188,16 +188,6 @@ class Gateway:
         with _failures():
             return _payment(
                 self._client.v1.payment_intents.confirm(payment_intent, params, {"idempotency_key": idempotency_key})
-            )
-
-    def capture(self, payment_intent: str, *, idempotency_key: str, amount_fen: int | None = None) -> Payment:
-        """Take what was authorised, or less of it; the rest is given up."""
-        params: PaymentIntentCaptureParams = {}
-        if amount_fen is not None:
-            params["amount_to_capture"] = amount_fen
-        with _failures():
-            return _payment(
-                self._client.v1.payment_intents.capture(payment_intent, params, {"idempotency_key": idempotency_key})
             )
 
     def cancel(
@@ -254,11 +244,6 @@ class Gateway:
         with _failures():
             pages = self._client.v1.refunds.list({"payment_intent": payment_intent, "limit": 100})
             return [_refund(refund) for refund in pages.auto_paging_iter()]
-
-    def retrieve_event(self, event: str) -> dict[str, Any]:
-        """An event as Stripe keeps it (for 30 days), to check what a webhook said."""
-        with _failures():
-            return self._client.v1.events.retrieve(event).to_dict(for_json=True)
 
     def verify_webhook(self, raw: bytes, signature: str) -> dict[str, Any]:
         """The event in a webhook's body, or InvalidSignature. Its mode and its amounts are for the caller to compare.

@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, and_, or_, text
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -62,6 +62,11 @@ class Division(Model):
     level: Mapped[str]
     parent_code: Mapped[str | None]
     successor_code: Mapped[str | None]
+
+    @classmethod
+    def in_force(cls, on: date | ColumnElement[date]) -> ColumnElement[bool]:
+        """Whether a row, also one of an alias (`aliased(Division)`), is the division as it is on a day."""
+        return and_(cls.valid_from <= on, or_(cls.valid_to.is_(None), cls.valid_to > on))
 
 
 class Pairing(Model):

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from shop.regions.models import (
@@ -144,8 +144,7 @@ def is_county(session: Session, code: str, on: date) -> bool:
             select(Division.code).where(
                 Division.code == code,
                 Division.level == Level.COUNTY,
-                Division.valid_from <= on,
-                or_(Division.valid_to.is_(None), Division.valid_to > on),
+                Division.in_force(on),
             )
         ).first()
         is not None

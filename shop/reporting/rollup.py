@@ -1,10 +1,10 @@
 """Keep the rollup: add the facts that got a number since the mark, exactly once."""
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shop.reporting.models import PROCUREMENT, Rollup, RollupMark
+from shop.reporting.models import PROCUREMENT, RollupMark
 
 BATCH = 50_000
 
@@ -50,15 +50,3 @@ def roll_up(session: Session) -> int:
     session.execute(insert(RollupMark).values(**name, upto_no=0).on_conflict_do_nothing())
     mark = session.scalar(select(RollupMark.upto_no).where(RollupMark.name == PROCUREMENT).with_for_update())
     return int(session.scalar(ADD, name | {"mark": mark, "batch": BATCH}) or 0)
-
-
-def rebuild(session: Session) -> int:
-    """Make the rollup anew from the facts, in one transaction; gives how many facts it holds."""
-    session.execute(insert(RollupMark).values(name=PROCUREMENT, upto_no=0).on_conflict_do_nothing())
-    session.execute(select(RollupMark.upto_no).where(RollupMark.name == PROCUREMENT).with_for_update())
-    session.execute(delete(Rollup), execution_options={"synchronize_session": False})
-    session.execute(text("UPDATE rollup_mark SET upto_no = 0 WHERE name = :name"), {"name": PROCUREMENT})
-    done = 0
-    while added := roll_up(session):
-        done += added
-    return done

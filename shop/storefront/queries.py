@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Engine, or_, select
+from sqlalchemy import Engine, and_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
@@ -173,9 +173,7 @@ def detail(session: Session, listing_id: UUID) -> str | None:
 
 def divisions(session: Session, *, parent: str | None, on: date) -> list[Any]:
     """The divisions below one, or the provinces, as of a day."""
-    wanted = select(Division.code, Division.name, Division.name_en, Division.level).where(
-        Division.valid_from <= on, or_(Division.valid_to.is_(None), Division.valid_to > on)
-    )
+    wanted = select(Division.code, Division.name, Division.name_en, Division.level).where(Division.in_force(on))
     if parent is None:
         wanted = wanted.where(Division.level == Level.PROVINCE)
     else:
@@ -188,11 +186,7 @@ def pairings(session: Session, *, on: date) -> list[Any]:
     east, west = aliased(Division), aliased(Division)
 
     def named(division: Any, code: Any) -> Any:
-        return (
-            (division.code == code)
-            & (division.valid_from <= on)
-            & or_(division.valid_to.is_(None), division.valid_to > on)
-        )
+        return and_(division.code == code, division.in_force(on))
 
     return list(
         session.execute(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 import requests
 from werkzeug.serving import make_server
 
+from run import ROOT
 from shop.payments.gateway import Declined, Gateway, InvalidSignature, Refused, Unknown
 from shop.standins import stripe_guard
 from shop.standins.stripe.server import StandIn
@@ -74,14 +78,18 @@ def test_a_payment_is_asked_for_confirmed_and_partly_refunded(gateway, stand_in)
     assert done == [("charge", 12_345), ("refund", 345)]
 
 
-def test_an_authorised_payment_is_captured_in_part(gateway):
-    payment = paid(gateway, capture_method="manual")
-    assert (payment.status, payment.amount_capturable_fen) == ("requires_capture", 12_345)
-    payment = gateway.capture(payment.id, amount_fen=10_000, idempotency_key="order-17-capture-1")
-    assert (payment.status, payment.amount_received_fen, payment.amount_capturable_fen) == ("succeeded", 10_000, 0)
-    with pytest.raises(Refused):
-        gateway.refund(payment.id, amount_fen=10_001, idempotency_key="too-much", metadata={})
-    assert gateway.refunds_of(payment.id) == []
+def test_nothing_is_written_to_the_home_of_whoever_runs_the_shop(stand_in, tmp_path):
+    code = f"""
+from shop.payments.gateway import Gateway
+gateway = Gateway("{stand_in.url}", "{KEY}", "{SECRET}")
+gateway.create_payment_intent(
+    amount_fen=1, metadata={{}}, payment_method_types=["card"], idempotency_key="home-1"
+)
+"""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment = kept | {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_payment_is_cancelled_while_no_money_was_taken(gateway):
