@@ -12,11 +12,11 @@ from shop.accounts.models import AUDIENCE, Address, BudgetUnit, Kind, Membership
 from shop.accounts.service.granting import NO_END
 from shop.accounts.uscc import check_character
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Actor, Audience, Role
-from shop.catalogue.models import Listing, Product
+from shop.catalogue.models import Listing, OriginGrant, Product
 from shop.db import sees
 from shop.freight.models import Lane
 from shop.ids import new_id
-from shop.regions.models import Division, Pairing
+from shop.regions.models import Division, EligibilityMember, Pairing
 from shop.stock.models import Lot, Supply
 
 NOW = datetime(2024, 10, 15, 2, 0, tzinfo=UTC)
@@ -125,6 +125,26 @@ def an_address(session: Session, organisation: Organisation, division_code: str 
 
 def a_division(session: Session, code: str, name: str, level: str, parent: str | None = None) -> Division:
     made = Division(code=code, valid_from=date(1996, 1, 1), name=name, name_en=name, level=level, parent_code=parent)
+    session.add(made)
+    session.flush()
+    return made
+
+
+def on_a_list(session: Session, county: str, listed: str = "poverty_832", **more: Any) -> EligibilityMember:
+    fields: dict[str, Any] = {"name_as_designated": county, "valid": Range(date(2012, 6, 14), None)}
+    made = EligibilityMember(list=listed, county_code=county, **fields | more)
+    session.add(made)
+    session.flush()
+    return made
+
+
+def an_origin(session: Session, seller: Organisation, county: str, **more: Any) -> OriginGrant:
+    """A county that a seller's admission was extended to."""
+    fields: dict[str, Any] = {
+        "valid": Range(date(2024, 1, 1), None), "document": "县函〔2024〕1号", "granted_by": new_id(),
+        "granted_at": NOW,
+    }  # fmt: skip
+    made = OriginGrant(organisation_id=seller.id, county_code=county, **fields | more)
     session.add(made)
     session.flush()
     return made

@@ -26,6 +26,7 @@ SUBJECTS = {
     "requisition_id": PublicId("req"),
     "suspected_id": PublicId("ord"),
     "filing_id": PublicId("qfil"),
+    "listing_id": PublicId("lst"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),
     "registration_id": PublicId("reg"),

@@ -23,6 +23,8 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "supplier_order.inspected": (payments.after_inspection,),
     "supplier_order.cancelled": (payments.after_cancellation, notices.tell, notices.mail),
     "application.returned": (notices.tell, notices.mail),
+    "listing.returned": (notices.tell,),
+    "listing.lapsed": (notices.tell, notices.mail),
     "selling_right.granted": (catalogue.follow_right, notices.tell, notices.mail),
     "selling_right.renewed": (
         catalogue.follow_right,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.service import granting, reminding
 from shop.catalogue import cards as catalogue
+from shop.catalogue.service import reviewing
 from shop.clock import business_day, business_now, machine_now
 from shop.db import in_unit_of_work, unit_of_work
 from shop.files import service as files
@@ -50,6 +51,11 @@ def close_supply_windows(session: Session) -> int:
 def rewrite_lapsed(session: Session) -> int:
     """Take certificates that have lapsed off the cards of their listings."""
     return catalogue.rewrite_lapsed(session, on=business_day(business_now(session)))
+
+
+def lapse_prices(session: Session) -> int:
+    """Take listings whose price has run out off the shelves."""
+    return reviewing.lapse_prices(session, now=business_now(session))
 
 
 def remind_of_quotas(session: Session) -> int:

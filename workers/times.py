@@ -10,6 +10,7 @@ EVERY: dict[str, float] = {
     "move_shipments": 1.0,
     "close_supply_windows": 5.0,
     "rewrite_lapsed": 60.0,
+    "lapse_prices": 60.0,
     "remind_of_quotas": 3600.0,
     "pass_selling_time": 60.0,
     "ask_stripe": 10.0,

@@ -57,6 +57,8 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
         "min_packs": row.min_packs,
         "step_packs": row.step_packs,
         "max_packs": row.max_packs,
+        "price_from": row.price_from,
+        "price_to": row.price_to,
         "season_from": row.season_from,
         "season_to": row.season_to,
     }
@@ -79,6 +81,8 @@ def facts(ids: Iterable[UUID], on: date) -> Any:
             Listing.min_packs,
             Listing.step_packs,
             Listing.max_packs,
+            Listing.price_from,
+            Listing.price_to,
             Listing.season_from,
             Listing.season_to,
             Product.name,

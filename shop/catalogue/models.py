@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.accounts.models_mandates import AgentMandate
@@ -24,16 +25,32 @@ class ListingStatus(StrEnum):
     IN_REVIEW = "in_review"
     LISTED = "listed"
     PAUSED = "paused"
+    LAPSED = "lapsed"
     DELISTED = "delisted"
 
 
-NEXT = {  # the whole life of a listing; it is paused while its seller may not sell
+NEXT = {  # the whole life of a listing; it is paused while its seller may not sell, lapsed when its price has run out
     ListingStatus.DRAFT: {ListingStatus.IN_REVIEW},
     ListingStatus.IN_REVIEW: {ListingStatus.LISTED, ListingStatus.DRAFT},
-    ListingStatus.LISTED: {ListingStatus.DELISTED, ListingStatus.IN_REVIEW, ListingStatus.PAUSED},
-    ListingStatus.PAUSED: {ListingStatus.LISTED, ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
+    ListingStatus.LISTED: {
+        ListingStatus.DELISTED,
+        ListingStatus.IN_REVIEW,
+        ListingStatus.PAUSED,
+        ListingStatus.LAPSED,
+    },
+    ListingStatus.PAUSED: {
+        ListingStatus.LISTED,
+        ListingStatus.DELISTED,
+        ListingStatus.IN_REVIEW,
+        ListingStatus.LAPSED,
+    },
+    ListingStatus.LAPSED: {ListingStatus.LISTED, ListingStatus.DELISTED, ListingStatus.IN_REVIEW},
     ListingStatus.DELISTED: {ListingStatus.IN_REVIEW},
 }
+
+
+REVIEWED = frozenset({ListingStatus.LISTED, ListingStatus.PAUSED, ListingStatus.LAPSED})
+"""While a listing stands as a reviewer let it through, whether it can be ordered or not."""
 
 
 class WrongListingStatus(Refusal):
@@ -60,6 +77,8 @@ CATEGORIES = {
 class Product(Model):
     """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered.
 
+    `standard` is the grade standard by its number, with what it says of the grade: `{"code": …, "text": …}`.
+    `acceptance` is the written sheet that goods are inspected by: `[{"criterion": …, "tolerance": …, "method": …}, …]`.
     `mandate_id`: the mandate of the principal whose goods these are, where an agent sells them.
     """
 
@@ -81,6 +100,8 @@ class Product(Model):
     shelf_life_days: Mapped[int]
     grade: Mapped[str]
     spec: Mapped[str]
+    standard: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    acceptance: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
     mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AgentMandate.id))
     created_at: Mapped[datetime]
@@ -134,16 +155,21 @@ class Listing(Model):
 
     `card` is the listing's JSON as lists show it, without its closing brace, so that what changes with every order
     (`available`) is added when it is read. `grams` are the one- and two-character pieces of its names, for search.
+    Its prices hold from the day `price_from` until (and without) `price_to`; null is open-ended. `review_fields` say
+    what a reviewer wants corrected: `[{"pointer": …, "reason": …}, …]`.
+    `pack_told` is the pack in the seller's own units, where it was told in units: `{"count": "10", "unit": "斤"}`.
     `reviewed_tiers` are the tiers that a reviewer last let through, `card_until` the day the first certificate on the
     card lapses.
     """
 
     __tablename__ = "listing"
     __table_args__ = (
-        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'paused', 'delisted')", name="status"),
+        CheckConstraint("status IN ('draft', 'in_review', 'listed', 'paused', 'lapsed', 'delisted')", name="status"),
         CheckConstraint("base_unit IN ('g', 'piece') AND pack_base_quantity > 0", name="pack"),
+        CheckConstraint("base_unit <> 'g' OR pack_grams >= pack_base_quantity", name="gross"),
         CheckConstraint("min_packs > 0 AND step_packs > 0 AND max_packs >= min_packs", name="packs"),
         CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),
+        CheckConstraint("price_from < price_to", name="price_days"),
         CheckConstraint("season_from BETWEEN 1 AND 12 AND season_to BETWEEN 1 AND 12", name="season"),
         *(
             Index(f"ix_listing_{name}", *facet, *by, "id", postgresql_where=text("status = 'listed'"))
@@ -163,6 +189,7 @@ class Listing(Model):
         Index("ix_listing_grams", "grams", postgresql_using="gin"),
         Index("ix_listing_cooperative", "cooperative_id", "id"),
         Index("ix_listing_review", "id", postgresql_where=text("status = 'in_review'")),
+        Index("ix_listing_price_to", "price_to", postgresql_where=text("status IN ('listed', 'paused')")),
         Index("ix_listing_card_until", "card_until", postgresql_where=text("card_until IS NOT NULL")),
     )
 
@@ -175,11 +202,14 @@ class Listing(Model):
     base_unit: Mapped[str]
     pack_base_quantity: Mapped[int]
     pack_grams: Mapped[int]
+    pack_told: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     min_packs: Mapped[int]
     step_packs: Mapped[int]
     max_packs: Mapped[int]
     price_fen: Mapped[int]
     tiers: Mapped[list[Any]]
+    price_from: Mapped[date | None]
+    price_to: Mapped[date | None]
     season_from: Mapped[int]
     season_to: Mapped[int]
     category: Mapped[str]
@@ -191,6 +221,7 @@ class Listing(Model):
     card: Mapped[str]
     listed_at: Mapped[datetime | None]
     review_note: Mapped[str | None]
+    review_fields: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
     reviewed_tiers: Mapped[list[Any] | None]
     card_until: Mapped[date | None]
 
@@ -205,3 +236,27 @@ class ListingRevision(Model):
     content: Mapped[dict[str, Any]]
     at: Mapped[datetime]
     by_user_id: Mapped[UUID]
+
+
+class OriginGrant(Model):
+    """A seller's admission extended to goods of a county that is not its own, from a day to a day."""
+
+    __tablename__ = "origin_grant"
+    __table_args__ = (
+        CheckConstraint("NOT isempty(valid)", name="valid"),
+        ExcludeConstraint(
+            ("organisation_id", "="),
+            ("county_code", "="),
+            ("valid", "&&"),
+            name="ex_origin_grant_one_at_a_time",
+            using="gist",
+        ),
+    )
+
+    id: Mapped[UUID] = id_column()
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
+    county_code: Mapped[str]
+    valid: Mapped[Range[date]] = mapped_column(DATERANGE)
+    document: Mapped[str]
+    granted_by: Mapped[UUID]
+    granted_at: Mapped[datetime]

@@ -26,6 +26,11 @@ TEXTS = {
     "supplier_order.delivered": ("订单已送达，请验收。", "Your order has arrived; please inspect it."),
     "supplier_order.cancelled": ("订单已取消。", "The order was cancelled."),
     "application.returned": ("入驻申请已退回，请按意见修改。", "Your application was returned; please correct it."),
+    "listing.returned": ("商品审核未通过，请按意见修改。", "A listing was returned; please correct it."),
+    "listing.lapsed": (
+        "商品报价已到期并下架，请更新价格。",
+        "The price of a listing has run out; please name another.",
+    ),
     "selling_right.granted": ("已取得销售资格。", "You have the right to sell."),
     "selling_right.renewed": ("销售资格已续期。", "Your right to sell was renewed."),
     "selling_right.reminded": (
@@ -84,6 +89,8 @@ TOLD = {
     "supplier_order.delivered": frozenset({Audience.BUYER}),
     "supplier_order.cancelled": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
     "application.returned": frozenset({Audience.COOPERATIVE}),
+    "listing.returned": frozenset({Audience.COOPERATIVE}),
+    "listing.lapsed": frozenset({Audience.COOPERATIVE}),
     **{
         f"selling_right.{what}": frozenset({Audience.COOPERATIVE})
         for what in ("granted", "renewed", "reminded", "expired", "suspended", "reinstated", "revoked")
@@ -115,6 +122,7 @@ MAILED = frozenset(
         "quota.due",
         "quota_filing.returned",
         "application.returned",
+        "listing.lapsed",
         "selling_right.granted",
         "selling_right.reminded",
         "selling_right.expired",

@@ -2,12 +2,15 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from shop.catalogue.models import CATEGORIES
+from shop.catalogue.queries import sold_revision
+from shop.catalogue.schemas import RevisionOut, revision_out
 from shop.catalogue.words import question_words
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound
@@ -30,6 +33,7 @@ from shop.storefront.schemas import (
     PairingsQuery,
 )
 
+Revision = Annotated[int, Field(ge=1, le=2**31)]
 routes = Routes("/v1/public", tag="Storefront")
 memory = Memory(128)
 FACETS = ("category", "county", "province", "storage")
@@ -92,6 +96,15 @@ def read_listing(session: Session, listing_id: ListingId) -> Raw:
     if found is None:
         raise NotFound("No such listing on sale.")
     return Raw(found.encode())
+
+
+@routes.get(
+    "/listings/<listing_id>/revisions/<revision>", allow=PUBLIC, answers={200: RevisionOut}, refusals=(NotFound,)
+)
+def read_sold_revision(session: Session, listing_id: ListingId, revision: Revision) -> RevisionOut:
+    """What a listing said at a revision that was on sale: what an order line that names the revision was bought under,
+    with its standard and acceptance sheet."""
+    return revision_out(sold_revision(session, listing_id, revision))
 
 
 @routes.get("/categories", allow=PUBLIC, answers={200: CategoryList})

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shop.catalogue.schemas import Category, Code, StorageWord, TierOut
+from shop.catalogue.schemas import Category, Code, CriterionOut, PackOut, StandardOut, StorageWord, TierOut
 from shop.http.fields import Day
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
@@ -63,7 +63,8 @@ class CardOrigin(Out):
 
 
 class CardOut(Out):
-    """A listing on sale. `price_fen` is per pack at the first tier, `available` in packs."""
+    """A listing on sale. `price_fen` is per pack at the first tier, `available` in packs; the prices hold from the day
+    `price_from` until (and without) `price_to`."""
 
     id: ListingId
     product: CardProduct
@@ -82,6 +83,8 @@ class CardOut(Out):
     min_packs: int
     step_packs: int
     max_packs: int
+    price_from: date | None
+    price_to: date | None
     season_from: int
     season_to: int
     available: int
@@ -101,11 +104,16 @@ class WindowOut(Out):
 
 
 class DetailOut(CardOut):
-    """A listing on sale with what a buyer asks next: what a pack weighs in freight, how long the goods keep, and the
-    eligibility lists that the county stood on when the product was entered."""
+    """A listing on sale with what a buyer asks next: what a pack weighs in freight, how long the goods keep, by which
+    standard they are graded and by which sheet inspected, and the eligibility lists that the county stood on when the
+    product was entered. An order line keeps the `revision` that it was bought under."""
 
+    revision: int
+    pack: PackOut | None
     pack_grams: int
     shelf_life_days: int
+    standard: StandardOut | None
+    acceptance: list[CriterionOut]
     lists: list[str]
     supplies: list[WindowOut]
 

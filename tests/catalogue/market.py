@@ -38,8 +38,10 @@ class Market:
             a.a_division(session, a.LUOCHUAN, "洛川县", "county", "610600")
             a.a_division(session, "640000", "宁夏回族自治区", "province")
             a.a_division(session, a.YANCHI, "盐池县", "county", "640000")
+            a.on_a_list(session, a.YANCHI)
             one = a.an_organisation(session, Kind.COOPERATIVE, name="洛川果业合作社")
             two = a.an_organisation(session, Kind.COOPERATIVE, name="盐池合作社")
+            a.an_origin(session, two, a.YANCHI)
             office = a.an_organisation(session, Kind.PLATFORM, uscc=None)
             self.actors: dict[str, Actor] = {
                 "seller": a.a_member(session, one),
@@ -50,6 +52,7 @@ class Market:
                 "yanchi": a.a_member(session, office, roles={Role.COUNTY_REVIEWER}, regions=[a.YANCHI]),
                 "buyer": a.a_member(session, a.an_organisation(session)),
             }
+            self.seller_id, self.rival_id = f"org_{one.id.hex}", f"org_{two.id.hex}"
         app = Flask("market")
         for routes in (selling, reviewing, stock, storefront):
             mount(app, routes, self.who)

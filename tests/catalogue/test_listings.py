@@ -10,12 +10,12 @@ from sqlalchemy.dialects.postgresql import Range
 
 from shop.audit.models import AuditEntry
 from shop.catalogue.models import NEXT, Certificate, Listing, ListingRevision, ListingStatus, WrongListingStatus
+from shop.catalogue.rules import stays_listed
 from shop.catalogue.service.revising import move
-from shop.catalogue.service.submitting import stays_listed
 from shop.clock import business_day
 from shop.db import unit_of_work
 from shop.outbox.models import Event
-from shop.regions.models import Division, EligibilityMember
+from shop.regions.models import Division
 from tests import builders as a
 from tests.catalogue.market import Market, a_body
 
@@ -138,7 +138,9 @@ def test_a_review_of_what_was_changed_meanwhile_is_refused(market: Market) -> No
 
 def test_another_pack_of_a_product_is_submitted_by_its_id(market: Market) -> None:
     first = market.listed()
-    body = a_body(pack_name="20斤箱", pack_base_quantity=10_000) | {"product_id": first["product_id"]}
+    body = a_body(pack_name="20斤箱", pack_base_quantity=10_000, pack_grams=10_500) | {
+        "product_id": first["product_id"]
+    }
     del body["product"]
     second = market.post("seller", "/v1/cooperative/listings", body)
     assert (second["product"], second["status"], second["pack_name"]) == (first["product"], "in_review", "20斤箱")
@@ -200,7 +202,7 @@ def test_rises_do_not_add_up_past_the_reviewed_price(market: Market) -> None:
     ],
 )
 def test_a_price_is_compared_at_every_quantity(wanted: list[list[int]], stays: bool) -> None:
-    assert stays_listed([[1, 1000], [10, 800]], wanted) is stays
+    assert stays_listed([[1, 1000], [10, 800]], wanted, business_day(a.NOW)) is stays
 
 
 def test_a_product_cannot_be_changed_behind_the_reviewers_back(market: Market) -> None:
@@ -222,6 +224,10 @@ def test_a_product_cannot_be_changed_behind_the_reviewers_back(market: Market) -
         ("/product/origin_code", {"origin_code": "610000"}),
         ("/product/category", {"category": "cars"}),
         ("/pack_base_quantity", {"pack_base_quantity": 0}),
+        ("/pack_grams", {"pack_grams": 100}),
+        ("/pack_grams", {"pack_grams": 4999}),
+        ("", {"base_unit": None}),
+        ("", {"pack": {"count": 10, "unit": "斤"}}),
         ("/tiers/0/price_fen", {"tiers": [{"min_packs": 1, "price_fen": 1.5}]}),
         ("", {"tiers": [{"min_packs": 1, "price_fen": 5}, {"min_packs": 1, "price_fen": 4}]}),
         ("", {"tiers": [{"min_packs": 1, "price_fen": 5}, {"min_packs": 2, "price_fen": 5}]}),
@@ -233,6 +239,42 @@ def test_what_cannot_be_is_refused_where_it_stands(market: Market, pointer: str,
     answer = market.ask("seller", "POST", "/v1/cooperative/listings", a_body(**more))
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.get_json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("pack", "found"),
+    [
+        ({"count": 10, "unit": "斤"}, ("g", 5000)),
+        ({"count": "2.5", "unit": "KG"}, ("g", 2500)),
+        ({"count": 20, "unit": "袋", "of": {"count": "1/4", "unit": "公斤"}}, ("g", 5000)),
+        ({"count": 2, "unit": "打"}, ("piece", 24)),
+    ],
+)
+def test_a_pack_is_told_in_the_units_of_the_field(market: Market, pack: Any, found: tuple[str, int]) -> None:
+    body = a_body(pack=pack)
+    del body["base_unit"], body["pack_base_quantity"]
+    made = market.post("seller", "/v1/cooperative/listings", body)
+    assert (made["base_unit"], made["pack_base_quantity"]) == found
+    assert made["pack"]["unit"] == {"KG": "公斤"}.get(pack["unit"], pack["unit"])
+
+
+@pytest.mark.parametrize(
+    ("pointer", "pack"),
+    [
+        ("/pack/unit", {"count": 10, "unit": "升"}),
+        ("/pack/count", {"count": 0, "unit": "斤"}),
+        ("/pack", {"count": "1/3", "unit": "公斤"}),
+        ("/pack", {"count": 1, "unit": "箱"}),
+        ("/pack/of/unit", {"count": 1, "unit": "箱", "of": {"count": 1, "unit": "x"}}),
+        ("/pack_grams", {"count": 6, "unit": "公斤"}),
+    ],
+)
+def test_a_pack_that_is_no_whole_amount_is_refused(market: Market, pointer: str, pack: Any) -> None:
+    body = a_body(pack=pack)
+    del body["base_unit"], body["pack_base_quantity"]
+    answer = market.ask("seller", "POST", "/v1/cooperative/listings", body)
+    assert answer.status_code == 422
+    assert pointer in {error["pointer"][: len(pointer)] for error in answer.json["errors"]}
 
 
 def test_the_card_says_what_the_listing_says(market: Market) -> None:
@@ -267,6 +309,8 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
                 "min_packs": 1,
                 "step_packs": 1,
                 "max_packs": 1000,
+                "price_from": None,
+                "price_to": None,
                 "season_from": 9,
                 "season_to": 4,
                 "available": 7,
@@ -283,14 +327,15 @@ def test_goods_sold_by_the_piece_are_priced_by_the_weight_of_the_pack(market: Ma
 
 def test_a_listing_tells_more_than_its_card(market: Market) -> None:
     with unit_of_work() as session:
-        for name, valid in (
-            ("poverty_832", Range(date(2014, 1, 1), None)),
-            ("key_160", Range(date(2021, 1, 1), date(2024, 10, 15))),
-        ):
-            session.add(EligibilityMember(list=name, county_code=a.LUOCHUAN, name_as_designated="洛川县", valid=valid))
+        a.on_a_list(session, a.LUOCHUAN)
+        a.on_a_list(session, a.LUOCHUAN, "key_160", valid=Range(date(2021, 1, 1), date(2024, 10, 15)))
     listing = market.listed()
     (card,) = public(market)
     assert market.get(f"/v1/public/listings/{listing['id']}") == card | {
+        "revision": 2,
+        "pack": None,
+        "standard": None,
+        "acceptance": [],
         "pack_grams": 5250,
         "shelf_life_days": 90,
         "lists": ["poverty_832"],

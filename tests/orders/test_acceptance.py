@@ -55,7 +55,9 @@ def two_lines(world: a.World, first: int = 10, second: int = 6) -> UUID:
     """A delivered supplier order of two lines, at 40.00 and at 25.00 a pack."""
     one = world.offer(1000, lots=first)
     product = a.a_product(world.session, world.session.get_one(a.Organisation, one.cooperative_id), "小米")
-    two = a.a_listing(world.session, product, price_fen=2_500, tiers=[[1, 2_500]], pack_grams=2_000)
+    two = a.a_listing(
+        world.session, product, price_fen=2_500, tiers=[[1, 2_500]], pack_base_quantity=2_000, pack_grams=2_000
+    )
     a.a_supply(world.session, two, 1000)
     a.a_lot(world.session, product, second * two.pack_base_quantity)
     (part,) = journey.confirmed(world, {one.id: first, two.id: second})

@@ -1,6 +1,6 @@
 """Placing an order."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -189,7 +189,7 @@ def test_whatever_is_ordered_lines_parts_order_and_facts_agree_to_the_fen(world:
             packs=2000,
             price_fen=price,
             tiers=[[1, price], [50, max(1, price - 1)]],
-            pack_grams=data.draw(st.integers(1, 10**6)),
+            pack_grams=data.draw(st.integers(5000, 10**6)),
         )
         lines[listing.id] = data.draw(st.integers(1, 1000))
     world.actor = a.a_member(session, world.buyer, order_limit_fen=10**15)
@@ -214,3 +214,18 @@ def test_the_living_parts_are_confirmed_when_another_was_cancelled_before(world:
     cancel_supplier_order(session, supplier_order_id=first, by=world.actor, reason="no", now=a.NOW)
     assert confirm_order(session, order_id=placed.id, by=world.actor, now=a.NOW) == [second]
     assert confirm_order(session, order_id=placed.id, by=world.actor, now=a.NOW) == []
+
+
+def test_a_price_is_ordered_at_only_on_the_days_that_it_holds(world: a.World) -> None:
+    later, over, holds = (
+        world.offer(price_from=date(2024, 10, 16)),
+        world.offer(price_to=date(2024, 10, 15)),
+        world.offer(price_from=date(2024, 10, 15), price_to=date(2024, 10, 16)),
+    )
+    with pytest.raises(NotOrderable) as refused:
+        world.place({listing.id: 1 for listing in (later, over, holds)})
+    assert [(e["pointer"], e["code"]) for e in refused.value.errors] == [
+        ("/lines/0/listing_id", "price_not_begun"),
+        ("/lines/1/listing_id", "price_lapsed"),
+    ]
+    assert world.place({holds.id: 1}).total_fen > 0

@@ -38,6 +38,11 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
     "POST /v1/admin/listings/<listing_id>/review": {"decision": "return", "note": "x"},
+    "POST /v1/admin/listings/<listing_id>/delist": {"reason": "x"},
+    "POST /v1/admin/listings/reviews": {
+        "decisions": [{"listing_id": "{listing_id}", "decision": "return", "note": "x"}]
+    },
+    "POST /v1/cooperative/listings/<listing_id>/revert": {"revision": 1},
     "POST /v1/cooperative/supplies": {
         "listing_id": "{listing_id}", "ready_from": "2024-11-01", "ready_to": "2024-12-01", "packs": 5,
     },
@@ -123,6 +128,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
     "POST /v1/admin/sellers/<organisation_id>/reinstate": {"reason": "x"},
     "POST /v1/admin/sellers/<organisation_id>/revoke": {"reason": "x"},
+    "POST /v1/admin/sellers/<organisation_id>/origins": {
+        "county_code": "610629", "valid_from": "2024-10-15", "document": "x",
+    },
     "POST /v1/admin/sellers/<organisation_id>/suspend": {"reason": "x"},
     "POST /v1/auth/assist": {"mandate_id": "{assist_mandate_id}"},
     "PATCH /v1/cooperative/application": {"linkage": "x"},
@@ -145,11 +153,16 @@ QUERIES: dict[str, Any] = {
 }
 """What reads are asked with: what names something of an organisation in their query, and a form that is text."""
 
-WORDS = {"kind": "addresses"}
+WORDS = {"kind": "addresses", "revision": "1"}
 """Parts of a path that name no row, and the word that stands there."""
 
 SHARED = {
     "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
+    "POST /v1/admin/listings/<listing_id>/delist": "the platform reviews everybody's",
+    "POST /v1/admin/listings/reviews": "the platform reviews everybody's",
+    "GET /v1/admin/listings/<listing_id>": "the platform reviews everybody's",
+    "GET /v1/admin/listings/<listing_id>/revisions": "the platform reviews everybody's",
+    "GET /v1/public/listings/<listing_id>/revisions/<revision>": "public",
     "POST /v1/admin/refunds/<refund_id>/sent": "the platform sends everybody's",
     "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
     "GET /v1/public/listings/<listing_id>": "public",
@@ -167,7 +180,7 @@ INSTEAD = {
     "POST /v1/admin/members/<membership_id>/end": {"membership_id": "helper_membership_id"},
     **{
         f"POST /v1/admin/sellers/<organisation_id>/{deed}": {"organisation_id": "cooperative_id"}
-        for deed in ("suspend", "reinstate", "revoke")
+        for deed in ("suspend", "reinstate", "revoke", "origins")
     },
 }
 """Operations that are asked with another id of the side than the one their path is named after."""

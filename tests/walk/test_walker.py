@@ -28,6 +28,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/application/submit",
     "POST /v1/cooperative/listings",
     "POST /v1/cooperative/listings/<listing_id>/delist",
+    "POST /v1/cooperative/listings/<listing_id>/revert",
     "POST /v1/cooperative/lots",
     "POST /v1/cooperative/shipments/<shipment_id>/tracking",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/accept",

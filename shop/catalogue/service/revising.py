@@ -11,17 +11,19 @@ from sqlalchemy.orm import Session
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.audit.models import AuditEntry
+from shop.catalogue import rules
 from shop.catalogue.cards import write_cards
 from shop.catalogue.models import NEXT, Listing, ListingRevision, ListingStatus, Product, WrongListingStatus
 from shop.db import insert_rows
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 
-REVIEWED_FACTS = ("name", "name_en", "category", "origin_code", "storage", "shelf_life_days", "grade", "spec")
+REVIEWED_FACTS = tuple(rules.PRODUCT)
 
 REVISED = (
-    "status", "pack_name", "base_unit", "pack_base_quantity", "pack_grams", "min_packs", "step_packs", "max_packs",
-    "price_fen", "tiers", "season_from", "season_to", "review_note",
+    "status", "pack_name", "base_unit", "pack_base_quantity", "pack_told", "pack_grams", "min_packs", "step_packs",
+    "max_packs", "price_fen", "tiers", "price_from", "price_to", "season_from", "season_to", "review_note",
+    "review_fields",
 )  # fmt: skip
 
 
@@ -40,6 +42,16 @@ def move(
     ).all()
     if len(moved) < len(listing_ids):
         raise WrongListingStatus(f"This listing cannot become {to} now.", wanted=str(to))
+
+
+def revise(session: Session, listing_ids: Sequence[UUID]) -> None:
+    """Give listings their next revision where they are."""
+    session.execute(
+        update(Listing)
+        .where(Listing.id.in_(listing_ids))
+        .values(revision=Listing.revision + 1)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def changed(

@@ -172,7 +172,8 @@ ORDERABLE = (ListingStatus.LISTED, ListingStatus.PAUSED)
 LISTINGS = text(
     """
     SELECT l.id, l.status, l.revision, l.product_id, l.cooperative_id, l.pack_name, l.base_unit, l.pack_base_quantity,
-           l.pack_grams, l.min_packs, l.step_packs, l.max_packs, l.tiers, l.season_from, l.season_to, l.category,
+           l.pack_grams, l.min_packs, l.step_packs, l.max_packs, l.tiers, l.price_from, l.price_to,
+           l.season_from, l.season_to, l.category,
            l.storage, l.origin_code, p.name, p.name_en, p.spec, p.grade,
            o.name AS cooperative_name, o.status AS cooperative_status,
            o.selling_until
@@ -387,6 +388,12 @@ def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list
         seen.add(line.listing_id)
         if not in_season(listing.season_from, listing.season_to, today.month):
             no("listing_id", "out_of_season", f"sold from month {listing.season_from} to {listing.season_to}")
+            continue
+        if listing.price_from is not None and today < listing.price_from:
+            no("listing_id", "price_not_begun", "its price holds from a later day", price_from=str(listing.price_from))
+            continue
+        if listing.price_to is not None and today >= listing.price_to:
+            no("listing_id", "price_lapsed", "its price has run out", price_to=str(listing.price_to))
             continue
         packs, step = line.quantity, listing.step_packs
         if packs < listing.min_packs:

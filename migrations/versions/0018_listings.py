@@ -1,0 +1,74 @@
+"""listings: packs in the seller's units that weigh what is in them; where goods may come from; prices that run out;
+standards and acceptance sheets; what a reviewer wants corrected
+
+A listing whose pack was said to weigh less than its net content is given that content as its weight.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from migrations.row_security import guard, owned
+
+revision = "0018"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+INSTANT = postgresql.TIMESTAMP(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("listing", sa.Column("pack_told", postgresql.JSONB(none_as_null=True), nullable=True))
+    op.execute(
+        "UPDATE listing SET pack_grams = pack_base_quantity WHERE base_unit = 'g' AND pack_grams < pack_base_quantity"
+    )
+    op.create_check_constraint(
+        op.f("ck_listing_gross"), "listing", "base_unit <> 'g' OR pack_grams >= pack_base_quantity"
+    )
+    op.add_column("product", sa.Column("standard", postgresql.JSONB(none_as_null=True), nullable=True))
+    for table, column in (("product", "acceptance"), ("listing", "review_fields")):
+        op.add_column(
+            table, sa.Column(column, postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False)
+        )
+    for column in ("price_from", "price_to"):
+        op.add_column("listing", sa.Column(column, sa.Date(), nullable=True))
+    op.create_check_constraint(op.f("ck_listing_price_days"), "listing", "price_from < price_to")
+    op.drop_constraint(op.f("ck_listing_status"), "listing", type_="check")
+    op.create_check_constraint(
+        op.f("ck_listing_status"),
+        "listing",
+        "status IN ('draft', 'in_review', 'listed', 'paused', 'lapsed', 'delisted')",
+    )
+    op.create_index(
+        "ix_listing_price_to",
+        "listing",
+        ["price_to"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('listed', 'paused')"),
+    )
+    op.create_table(
+        "origin_grant",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("county_code", sa.Text(), nullable=False),
+        sa.Column("valid", postgresql.DATERANGE(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("granted_by", sa.Uuid(), nullable=False),
+        sa.Column("granted_at", INSTANT, nullable=False),
+        postgresql.ExcludeConstraint(
+            (sa.column("organisation_id"), "="),
+            (sa.column("county_code"), "="),
+            (sa.column("valid"), "&&"),
+            using="gist",
+            name="ex_origin_grant_one_at_a_time",
+        ),
+        sa.CheckConstraint("NOT isempty(valid)", name=op.f("ck_origin_grant_valid")),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisation.id"], name=op.f("fk_origin_grant_organisation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_origin_grant")),
+    )
+    guard("origin_grant", owned("organisation_id"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("This shop goes forward: restore a backup instead.")
