@@ -27,6 +27,7 @@ SUBJECTS = {
     "suspected_id": PublicId("ord"),
     "filing_id": PublicId("qfil"),
     "listing_id": PublicId("lst"),
+    "photo_id": PublicId("pht"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),
     "registration_id": PublicId("reg"),

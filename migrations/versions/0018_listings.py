@@ -1,5 +1,5 @@
 """listings: packs in the seller's units that weigh what is in them; where goods may come from; prices that run out;
-standards and acceptance sheets; what a reviewer wants corrected
+standards and acceptance sheets; what a reviewer wants corrected; photos
 
 A listing whose pack was said to weigh less than its net content is given that content as its weight.
 """
@@ -27,7 +27,7 @@ def upgrade() -> None:
         op.f("ck_listing_gross"), "listing", "base_unit <> 'g' OR pack_grams >= pack_base_quantity"
     )
     op.add_column("product", sa.Column("standard", postgresql.JSONB(none_as_null=True), nullable=True))
-    for table, column in (("product", "acceptance"), ("listing", "review_fields")):
+    for table, column in (("product", "acceptance"), ("product", "photos"), ("listing", "review_fields")):
         op.add_column(
             table, sa.Column(column, postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False)
         )
@@ -68,6 +68,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_origin_grant")),
     )
     guard("origin_grant", owned("organisation_id"))
+    op.create_table(
+        "product_photo",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("product_id", sa.Uuid(), nullable=False),
+        sa.Column("cooperative_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("file_id", sa.Uuid(), nullable=True),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("uploaded_by", sa.Uuid(), nullable=False),
+        sa.Column("uploaded_at", INSTANT, nullable=False),
+        sa.CheckConstraint("status IN ('waiting', 'ready', 'refused')", name=op.f("ck_product_photo_status")),
+        sa.CheckConstraint("(status = 'waiting') = (file_id IS NOT NULL)", name=op.f("ck_product_photo_file")),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_product_photo_product_id")),
+        sa.ForeignKeyConstraint(["cooperative_id"], ["organisation.id"], name=op.f("fk_product_photo_cooperative_id")),
+        sa.ForeignKeyConstraint(["file_id"], ["stored_file.id"], name=op.f("fk_product_photo_file_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_product_photo")),
+        sa.UniqueConstraint("product_id", "sha256", name=op.f("uq_product_photo_product_id_sha256")),
+    )
+    op.create_index("ix_product_photo_cooperative_id", "product_photo", ["cooperative_id"], unique=False)
+    guard("product_photo", owned("cooperative_id"))
 
 
 def downgrade() -> None:

@@ -1,5 +1,6 @@
 """What is sold: products, listings with packs and price tiers, certificates, revisions, review.
 
 Announces `listing.submitted`, `listing.published`, `listing.returned`, `listing.changed`, `listing.paused`,
-`listing.resumed`, `listing.lapsed`, `listing.delisted`, `origin.granted`.
+`listing.resumed`, `listing.lapsed`, `listing.delisted`, `origin.granted`, `photo.uploaded`,
+`photo.removed`, `photo.refused`.
 """

@@ -34,6 +34,7 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
             "grade": row.grade,
             "spec": row.spec,
         },
+        "photo": row.photos[0]["thumb"] if row.photos else None,
         "certificates": [
             {"kind": c.kind, "number": c.number, "issuer": c.issuer, "expires_on": c.expires_on.isoformat()}
             for c in certificates
@@ -92,6 +93,7 @@ def facts(ids: Iterable[UUID], on: date) -> Any:
             Product.category,
             Product.storage,
             Product.origin_code,
+            Product.photos,
             Organisation.name.label("cooperative"),
             County.name.label("county"),
             Province.name.label("province"),

@@ -5,13 +5,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.accounts.models_mandates import AgentMandate
 from shop.db import Model, id_column
 from shop.errors import Refusal
+from shop.files.models import StoredFile
 
 
 class Storage(StrEnum):
@@ -78,6 +79,7 @@ class Product(Model):
     """What a cooperative grows or makes. `tags` are the eligibility lists of its county on the day it was entered.
 
     `standard` is the grade standard by its number, with what it says of the grade: `{"code": …, "text": …}`.
+    `photos` are those that are ready, the first on the card: `[{"id": …, "thumb": …, "large": …, …}, …]`.
     `acceptance` is the written sheet that goods are inspected by: `[{"criterion": …, "tolerance": …, "method": …}, …]`.
     `mandate_id`: the mandate of the principal whose goods these are, where an agent sells them.
     """
@@ -102,9 +104,39 @@ class Product(Model):
     spec: Mapped[str]
     standard: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     acceptance: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
+    photos: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
     mandate_id: Mapped[UUID | None] = mapped_column(ForeignKey(AgentMandate.id))
     created_at: Mapped[datetime]
+
+
+class PhotoStatus(StrEnum):
+    WAITING = "waiting"
+    READY = "ready"
+    REFUSED = "refused"
+
+
+class ProductPhoto(Model):
+    """A photo of a product, from its upload on. `file_id` is what was uploaded, while it waits; then that is gone.
+
+    Those that are ready stand in `Product.photos` too, which is what lists and revisions show.
+    """
+
+    __tablename__ = "product_photo"
+    __table_args__ = (
+        CheckConstraint("status IN ('waiting', 'ready', 'refused')", name="status"),
+        CheckConstraint("(status = 'waiting') = (file_id IS NOT NULL)", name="file"),
+        UniqueConstraint("product_id", "sha256"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"))
+    cooperative_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    status: Mapped[str] = mapped_column(default=PhotoStatus.WAITING)
+    file_id: Mapped[UUID | None] = mapped_column(ForeignKey(StoredFile.id))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    uploaded_by: Mapped[UUID]
+    uploaded_at: Mapped[datetime]
 
 
 class Certificate(Model):

@@ -8,7 +8,7 @@ from sqlalchemy import Select, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
-from shop.catalogue.models import Listing, ListingRevision, ListingStatus, OriginGrant, Product
+from shop.catalogue.models import Listing, ListingRevision, ListingStatus, OriginGrant, Product, ProductPhoto
 from shop.errors import NotFound
 
 
@@ -71,6 +71,16 @@ def sold_revision(session: Session, listing_id: UUID, revision: int) -> ListingR
     if kept is None or kept.content["status"] != ListingStatus.LISTED:
         raise NotFound("Nothing was on sale at this revision.")
     return kept
+
+
+def photos(session: Session, actor: Actor, product_id: UUID) -> Sequence[ProductPhoto]:
+    """The photos of a product of the cooperative, in the order of their upload; NotFound for another's product."""
+    mine = select(Product.id).where(Product.id == product_id, Product.cooperative_id == actor.organisation_id)
+    if session.scalar(mine) is None:
+        raise NotFound("No such product of yours.")
+    return session.scalars(
+        select(ProductPhoto).where(ProductPhoto.product_id == product_id).order_by(ProductPhoto.id)
+    ).all()
 
 
 def granted_origins(session: Session, organisation_id: UUID) -> Sequence[OriginGrant]:

@@ -30,6 +30,7 @@ PRODUCT: Mapping[str, Again] = {
     "spec": Again.ALWAYS,
     "standard": Again.ALWAYS,
     "acceptance": Again.ALWAYS,
+    "photos": Again.ALWAYS,
 }
 """What a product says. A change sends every listing of it that is on sale to review."""
 

@@ -12,7 +12,7 @@ from shop.catalogue import units
 from shop.catalogue.models import CATEGORIES, Listing, ListingRevision, ListingStatus, Product
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import ListingId, OrganisationId, ProductId
+from shop.ids import ListingId, OrganisationId, PhotoId, ProductId
 
 Category = Literal[
     "fruit", "vegetable", "grain_oil", "meat", "dairy", "tea", "mushroom", "nut", "herb", "aquatic", "honey_egg",
@@ -331,6 +331,28 @@ class CriterionOut(Out):
     method: str
 
 
+class PhotoOut(Out):
+    """A photo of goods, where its two sizes are read, and how large the larger one is."""
+
+    id: PhotoId
+    thumb: str
+    large: str
+    width: int
+    height: int
+
+
+class UploadedPhotoOut(Out):
+    """A photo from its upload on: `waiting`, `ready` to be shown, or `refused` because it could not be unpacked."""
+
+    id: PhotoId
+    status: str
+    uploaded_at: str
+
+
+class PhotosOut(Out):
+    items: list[UploadedPhotoOut]
+
+
 class ProductOut(Out):
     id: ProductId
     code: str
@@ -344,6 +366,7 @@ class ProductOut(Out):
     spec: str
     standard: StandardOut | None
     acceptance: list[CriterionOut]
+    photos: list[PhotoOut]
     tags: list[str]
 
 
@@ -361,6 +384,7 @@ class RevisedProductOut(Out):
     spec: str
     standard: StandardOut | None
     acceptance: list[CriterionOut]
+    photos: list[PhotoOut]
     tags: list[str]
 
 
@@ -470,7 +494,7 @@ def revision_out(revision: ListingRevision) -> RevisionOut:
             "base_unit", "pack_base_quantity", "pack_grams", "review_note",
         )
     }  # fmt: skip
-    product = {"standard": None, "acceptance": []} | said["product"]
+    product = {"standard": None, "acceptance": [], "photos": []} | said["product"]
     return RevisionOut(
         revision=revision.revision,
         at=revision.at.isoformat(),
@@ -510,6 +534,7 @@ def listing_out(listing: Listing, product: Product) -> ListingOut:
             spec=product.spec,
             standard=StandardOut(**product.standard) if product.standard else None,
             acceptance=[CriterionOut(**one) for one in product.acceptance],
+            photos=[PhotoOut(**one) for one in product.photos],
             tags=product.tags,
         ),
         pack_name=listing.pack_name,

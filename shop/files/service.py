@@ -1,7 +1,7 @@
 """Put, register, link, read and drop files. Whatever speaks to the store is never called inside a transaction."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
@@ -59,6 +59,43 @@ def remove(file_id: UUID) -> None:
     """Take a file out of the store; one that is not there is out already."""
     with answering(), suppress(FileNotFoundError):
         store().delete(path_of(file_id))
+
+
+def get(file_id: UUID) -> bytes:
+    """The bytes of a file; NotFound when it is not in the store."""
+    try:
+        with answering():
+            return bytes(store().get(path_of(file_id)).bytes())
+    except FileNotFoundError as error:
+        raise NotFound from error
+
+
+def public_path(photo_id: UUID, size: str) -> str:
+    """Where a rendition of a photo lies: apart from all that is somebody's, so that no id of a file leads there."""
+    return f"public/{photo_id.hex[-2:]}/{photo_id.hex}-{size}"
+
+
+def publish(photo_id: UUID, renditions: Mapping[str, bytes]) -> None:
+    """Store the renditions of a photo for everybody to read; the same again replaces them."""
+    with answering():
+        for size, data in renditions.items():
+            store().put(public_path(photo_id, size), data)
+
+
+def withdraw(photo_id: UUID, sizes: Collection[str]) -> None:
+    """Take the renditions of a photo out of the store; what is not there is out already."""
+    for size in sizes:
+        with answering(), suppress(FileNotFoundError):
+            store().delete(public_path(photo_id, size))
+
+
+def published(photo_id: UUID, size: str) -> bytes:
+    """A rendition, or NotFound."""
+    try:
+        with answering():
+            return bytes(store().get(public_path(photo_id, size)).bytes())
+    except FileNotFoundError as error:
+        raise NotFound from error
 
 
 def register(

@@ -26,6 +26,7 @@ TEXTS = {
     "supplier_order.delivered": ("订单已送达，请验收。", "Your order has arrived; please inspect it."),
     "supplier_order.cancelled": ("订单已取消。", "The order was cancelled."),
     "application.returned": ("入驻申请已退回，请按意见修改。", "Your application was returned; please correct it."),
+    "photo.refused": ("照片无法处理，请重新上传。", "A photo could not be read; please upload another."),
     "listing.returned": ("商品审核未通过，请按意见修改。", "A listing was returned; please correct it."),
     "listing.lapsed": (
         "商品报价已到期并下架，请更新价格。",
@@ -90,6 +91,7 @@ TOLD = {
     "supplier_order.cancelled": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
     "application.returned": frozenset({Audience.COOPERATIVE}),
     "listing.returned": frozenset({Audience.COOPERATIVE}),
+    "photo.refused": frozenset({Audience.COOPERATIVE}),
     "listing.lapsed": frozenset({Audience.COOPERATIVE}),
     **{
         f"selling_right.{what}": frozenset({Audience.COOPERATIVE})

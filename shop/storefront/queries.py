@@ -155,7 +155,7 @@ DETAIL = f"""
     SELECT l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text
         || ',"revision":' || l.revision || ',"pack":' || COALESCE(l.pack_told::text, 'null')
         || ',"standard":' || COALESCE(product.standard::text, 'null')
-        || ',"acceptance":' || product.acceptance::text
+        || ',"acceptance":' || product.acceptance::text || ',"photos":' || product.photos::text
         || ',"pack_grams":' || l.pack_grams || ',"shelf_life_days":' || product.shelf_life_days
         || ',"lists":' || to_jsonb(product.tags)::text || ',"supplies":['
         || COALESCE((

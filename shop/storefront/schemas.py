@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shop.catalogue.schemas import Category, Code, CriterionOut, PackOut, StandardOut, StorageWord, TierOut
+from shop.catalogue.schemas import Category, Code, CriterionOut, PackOut, PhotoOut, StandardOut, StorageWord, TierOut
 from shop.http.fields import Day
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
@@ -68,6 +68,7 @@ class CardOut(Out):
 
     id: ListingId
     product: CardProduct
+    photo: str | None
     certificates: list[CardCertificate]
     cooperative: CardCooperative
     origin: CardOrigin
@@ -114,6 +115,7 @@ class DetailOut(CardOut):
     shelf_life_days: int
     standard: StandardOut | None
     acceptance: list[CriterionOut]
+    photos: list[PhotoOut]
     lists: list[str]
     supplies: list[WindowOut]
 

@@ -291,6 +291,7 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
                     "grade": "一级",
                     "spec": "80mm",
                 },
+                "photo": None,
                 "certificates": [],
                 "cooperative": {
                     "id": f"org_{market.actors['seller'].organisation_id.hex}",
@@ -336,6 +337,7 @@ def test_a_listing_tells_more_than_its_card(market: Market) -> None:
         "pack": None,
         "standard": None,
         "acceptance": [],
+        "photos": [],
         "pack_grams": 5250,
         "shelf_life_days": 90,
         "lists": ["poverty_832"],

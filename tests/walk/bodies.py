@@ -153,7 +153,7 @@ QUERIES: dict[str, Any] = {
 }
 """What reads are asked with: what names something of an organisation in their query, and a form that is text."""
 
-WORDS = {"kind": "addresses", "revision": "1"}
+WORDS = {"kind": "addresses", "revision": "1", "size": "thumb"}
 """Parts of a path that name no row, and the word that stands there."""
 
 SHARED = {
@@ -166,6 +166,7 @@ SHARED = {
     "POST /v1/admin/refunds/<refund_id>/sent": "the platform sends everybody's",
     "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
     "GET /v1/public/listings/<listing_id>": "public",
+    "GET /v1/public/photos/<photo_id>/<size>": "public",
 }
 """Operations whose path names what both sides may reach."""
 

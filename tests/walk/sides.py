@@ -17,6 +17,7 @@ from shop.accounts.schemas_quotas import NewFiling
 from shop.accounts.service import filing, granting, logging_in
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
 from shop.app import create_app
+from shop.catalogue.models import ProductPhoto
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -121,7 +122,14 @@ class Sides:
         platform = session.get_one(Organisation, PLATFORM_ID)
         self.staff(session, platform, side)
         part = journey.part_of(session, done)
+        photo = ProductPhoto(
+            product_id=listing.product_id, cooperative_id=cooperative.id, status="refused",
+            sha256=side.canary.encode(), uploaded_by=a.an_id(), uploaded_at=a.NOW,
+        )  # fmt: skip
+        session.add(photo)
+        session.flush()
         side.ids |= {
+            "photo_id": f"pht_{photo.id.hex}",
             "listing_id": f"lst_{listing.id.hex}",
             "product_id": f"prd_{listing.product_id.hex}",
             "supply_id": f"sup_{supply.id.hex}",

@@ -20,6 +20,7 @@ HOLE = re.compile(r"^\{(\w+)\}$")
 PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id"}  # the catalogue's
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
+    "DELETE /v1/cooperative/products/<product_id>/photos/<photo_id>",
     "PATCH /v1/cooperative/application",
     "PATCH /v1/cooperative/listings/<listing_id>",
     "POST /v1/auth/logout",
@@ -30,6 +31,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/listings/<listing_id>/delist",
     "POST /v1/cooperative/listings/<listing_id>/revert",
     "POST /v1/cooperative/lots",
+    "POST /v1/cooperative/products/<product_id>/photos",
     "POST /v1/cooperative/shipments/<shipment_id>/tracking",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/accept",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/pack",

@@ -11,7 +11,7 @@ from shop.accounts.service import selling
 from shop.actor import Actor
 from shop.catalogue import queries, rules
 from shop.catalogue.models import Listing, ListingRevision, ListingStatus, Product
-from shop.catalogue.schemas import ChangeListing, day_of
+from shop.catalogue.schemas import ChangeListing, ProductIn, day_of
 from shop.catalogue.service.origins import may_come_from
 from shop.catalogue.service.products import change_product
 from shop.catalogue.service.revising import changed
@@ -52,15 +52,20 @@ def change(
 def revert(session: Session, *, listing_id: UUID, to: int, by: Actor, revision: str | None, now: datetime) -> None:
     """Make a listing what it said at revision `to`, its product's facts too, as a new revision.
 
-    Whatever differs from now goes by the same rules as any other change. The days of prices that are over are not taken
-    up again. NotFound for a revision that never was; and as for a submission where the product's facts change.
+    Whatever differs from now goes by the same rules as any other change. Photos stay as they are, and days of prices
+    that are over are not taken up again. NotFound for a revision that never was; where the product's facts change, it
+    is refused as a submission is.
     """
     listing, product = at_revision(session, by, listing_id, revision)
     kept = session.get(ListingRevision, (listing_id, to))
     if kept is None:
         raise NotFound("The listing never was at this revision.", pointer="/revision")
     said, today = kept.content, business_day(now)
-    facts = {name: said["product"].get(name, [] if name == "acceptance" else None) for name in rules.PRODUCT}
+    facts = {
+        name: said["product"].get(name, [] if name == "acceptance" else None)
+        for name in rules.PRODUCT
+        if name in ProductIn.model_fields
+    }
     looked_at_again = False
     if any(getattr(product, name) != value for name, value in facts.items()):
         stands = selling.standing(

@@ -40,7 +40,7 @@ def enter_product(session: Session, *, by: Actor, wanted: ProductIn, now: dateti
     Where it may come from is the caller's to ask (`origins`). What was reviewed as part of a listing cannot be changed
     behind the reviewer's back: when a fact of the product changes, its other listings on sale go back to review.
     """
-    facts = {name: getattr(wanted, name) for name in REVIEWED_FACTS}
+    facts = {name: getattr(wanted, name) for name in REVIEWED_FACTS if name in ProductIn.model_fields}
     facts["standard"] = wanted.standard.model_dump() if wanted.standard else None
     facts["acceptance"] = [criterion.model_dump() for criterion in wanted.acceptance or ()]
     tags = lists_of(session, wanted.origin_code, business_day(now))
