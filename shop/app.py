@@ -30,8 +30,8 @@ from shop.outbox import service as outbox
 log = structlog.get_logger()
 VERSION = "0.1.0"
 ROOMS = (
-    "accounts", "catalogue", "stock", "storefront", "orders", "requisitions", "payments", "logistics", "reporting",
-    "jobs", "notices", "files", "ledger", "outbox",
+    "accounts", "catalogue", "catalogue.monitoring", "stock", "storefront", "orders", "requisitions", "payments",
+    "logistics", "reporting", "jobs", "notices", "files", "ledger", "outbox",
 )  # fmt: skip
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))

@@ -8,6 +8,7 @@ from shop.accounts import models_mandates as mandates
 from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
+from shop.catalogue.monitoring import models as monitoring
 from shop.clock import BusinessClock
 from shop.db import Model
 from shop.facts import models as facts
@@ -31,6 +32,7 @@ metadata = Model.metadata
 rooms = (
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
     logistics, models_budgets, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people,
+    logistics, models_imports, models_quotas, models_units, monitoring, notices, orders, outbox, payments, people,
     regions, reporting, requisitions, stock, BusinessClock,
 )  # fmt: skip
 

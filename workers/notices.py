@@ -21,6 +21,8 @@ log = structlog.get_logger()
 PART = PublicId("so")
 SUBJECTS = {
     "endpoint_id": PublicId("hook"),
+    "alert_id": PublicId("pal"),
+    "report_id": PublicId("prep"),
     "supplier_order_id": PART,
     "application_id": PublicId("app"),
     "requisition_id": PublicId("req"),

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import accounts, catalogue, jobs, notices, orders, payments, webhooks
+from workers import accounts, catalogue, jobs, notices, orders, payments, prices, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -41,6 +41,19 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
         notices.tell,
     ),
     "selling_right.revoked": (catalogue.follow_right, notices.tell, notices.mail),
+    "listing.published": (prices.watch,),
+    "listing.changed": (prices.watch,),
+    "listing.resumed": (prices.watch,),
+    "listing.delisted": (prices.watch,),
+    "reference_prices.loaded": (prices.watch_all,),
+    "price_mapping.changed": (prices.watch_all,),
+    "price_alert.opened": (notices.tell, notices.mail),
+    "price_alert.explained": (notices.tell,),
+    "price_alert.decided": (notices.tell, notices.mail),
+    "price_alert.closed": (notices.tell,),
+    "price_alert.overdue": (notices.tell, notices.mail),
+    "price_report.received": (notices.tell,),
+    "price_report.decided": (notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
     "charge.withdrawn": (payments.end_at_gateway,),

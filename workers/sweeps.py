@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from shop.accounts.service import granting, reminding
 from shop.catalogue import cards as catalogue
 from shop.catalogue.service import reviewing
+from shop.catalogue.monitoring.service import watching
 from shop.clock import business_day, business_now, machine_now
 from shop.db import in_unit_of_work, unit_of_work
 from shop.files import service as files
@@ -61,6 +62,11 @@ def lapse_prices(session: Session) -> int:
 def remind_of_quotas(session: Session) -> int:
     """Remind units that have not filed their quota, before its deadline and after it."""
     return reminding.remind(session, now=business_now(session))
+
+
+def pass_price_deadlines(session: Session) -> int:
+    """Note price alerts that nobody answered in time, and prices that were not lowered by their day."""
+    return watching.pass_deadlines(session, now=business_now(session))
 
 
 def pass_selling_time(session: Session) -> int:

@@ -13,6 +13,7 @@ EVERY: dict[str, float] = {
     "lapse_prices": 60.0,
     "remind_of_quotas": 3600.0,
     "pass_selling_time": 60.0,
+    "pass_price_deadlines": 60.0,
     "ask_stripe": 10.0,
     "forget_old": 3600.0,
     "drop_files": 3600.0,

@@ -5,7 +5,7 @@ mean_price, max_price. `unit` is yuan for a measure, as PER lists them; `days` s
 """
 
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from shop.errors import Invalid
 from shop.ids import new_id
+from shop.ledger.service import PLATFORM_ID
+from shop.outbox import service as outbox
 from shop.regions.importing import Loaded, Reader, Row, day, present
 
 PER: dict[str, tuple[str, int]] = {  # unit → what a price is kept for, and how many of the unit that is
@@ -44,12 +46,12 @@ STORE = text(
 
 
 def load_reference_prices(
-    session: Session, rows: Iterable[Row], *, market: str, place_code: str, only_valid: bool = False
+    session: Session, rows: Iterable[Row], *, market: str, place_code: str, now: datetime, only_valid: bool = False
 ) -> tuple[Loaded, list[dict[str, Any]]]:
     """Store what `market`, which lies in the division `place_code`, quoted; gives what was done and what was left out.
 
     One bad row refuses the whole with Invalid, which names every bad row and column; with `only_valid` bad rows are
-    left out and named in the answer.
+    left out and named in the answer. When anything is new, `reference_prices.loaded` has the prices on sale checked.
     """
     given = list(rows)
     reader = Reader("reference_prices")
@@ -85,6 +87,8 @@ def load_reference_prices(
         reader.done()
     stored = [row for place, row in enumerate(stored) if place not in reader.bad]
     added, changed = session.execute(STORE, {"rows": msgspec.json.encode(stored).decode()}).one()
+    if added or changed:
+        outbox.announce(session, "reference_prices.loaded", now=now, seen_by=[PLATFORM_ID], market=market)
     return Loaded(added, changed, len(stored) - added - changed), reader.faults
 
 

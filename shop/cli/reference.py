@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Organisation
 from shop.catalogue import references
+from shop.clock import business_now
 from shop.db import in_unit_of_work
 from shop.factfile import rows
 from shop.freight import service as freight
@@ -56,7 +57,7 @@ def load_prices(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Load the reference prices of a file; gives what was done and the faults of the rows that were left out."""
     done, left_out = references.load_reference_prices(
-        session, rows_of(file), market=market, place_code=place, only_valid=only_valid
+        session, rows_of(file), market=market, place_code=place, now=business_now(session), only_valid=only_valid
     )
     return str(done), left_out
 

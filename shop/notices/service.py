@@ -79,6 +79,19 @@ TEXTS = {
     "quota.due": ("年度预留份额尚未填报，请按期填报。", "The year's quota has not been filed; please file it in time."),
     "quota_filing.accepted": ("预留份额申报已通过。", "Your quota filing was accepted."),
     "quota_filing.returned": ("预留份额申报被退回，请修改。", "Your quota filing was returned; please correct it."),
+    "price_alert.opened": (
+        "商品价格高于允许范围，请说明原因或降价。",
+        "A price is above what the rule allows; explain it or lower it.",
+    ),
+    "price_alert.explained": (
+        "供应商已说明价格原因，请审核。",
+        "A cooperative has explained its price; please decide.",
+    ),
+    "price_alert.decided": ("价格预警已处理：须按期降价。", "A price is to be lowered by a day."),
+    "price_alert.closed": ("价格预警已结束。", "A price alert is closed."),
+    "price_alert.overdue": ("价格预警已逾期。", "A price alert is overdue."),
+    "price_report.received": ("收到价格举报。", "A price was reported."),
+    "price_report.decided": ("贵单位的价格举报已有答复。", "Your report of a price has its answer."),
 }
 """Which events are told, in Chinese and English."""
 
@@ -110,6 +123,13 @@ TOLD = {
     "quota.due": frozenset({Audience.BUYER}),
     "quota_filing.accepted": frozenset({Audience.BUYER}),
     "quota_filing.returned": frozenset({Audience.BUYER}),
+    "price_alert.opened": frozenset({Audience.COOPERATIVE}),
+    "price_alert.explained": frozenset({Audience.ADMIN}),
+    "price_alert.decided": frozenset({Audience.COOPERATIVE}),
+    "price_alert.closed": frozenset({Audience.COOPERATIVE}),
+    "price_alert.overdue": frozenset({Audience.COOPERATIVE, Audience.ADMIN}),
+    "price_report.received": frozenset({Audience.ADMIN}),
+    "price_report.decided": frozenset({Audience.BUYER}),
 }
 """Which side of those who may see an event is told of it."""
 
@@ -130,6 +150,10 @@ MAILED = frozenset(
         "selling_right.expired",
         "selling_right.suspended",
         "selling_right.revoked",
+        "price_alert.opened",
+        "price_alert.decided",
+        "price_alert.overdue",
+        "price_report.decided",
     }
 )
 SECONDS = 10

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from shop.catalogue.models import ReferencePrice
 from shop.catalogue.references import load_reference_prices
 from shop.errors import Invalid
+from tests import builders as a
 
 REAL = Path(__file__).parents[3] / "shared" / "reference" / "market_prices_xinfadi_monthly.csv"
 ROW = {
@@ -20,7 +21,7 @@ ROW = {
 
 
 def load(session, *rows):
-    return load_reference_prices(session, rows, market="新发地", place_code="110000")[0]
+    return load_reference_prices(session, rows, market="新发地", place_code="110000", now=a.NOW)[0]
 
 
 def test_a_price_of_a_jin_is_kept_exactly_as_fen_of_a_tonne(session):
@@ -68,7 +69,9 @@ def test_a_file_without_a_column_is_refused(session):
 
 def test_bad_rows_may_be_left_out_and_are_named_all_the_same(session):
     bad = ROW | {"month": "2015-04", "mean_price": "0"}
-    done, faults = load_reference_prices(session, [bad, ROW], market="新发地", place_code="110000", only_valid=True)
+    done, faults = load_reference_prices(
+        session, [bad, ROW], market="新发地", place_code="110000", now=a.NOW, only_valid=True
+    )
     assert (done.added, [fault["pointer"] for fault in faults][:1]) == (1, ["/reference_prices/0/mean_price"])
 
 
@@ -81,6 +84,8 @@ def test_the_real_series_of_a_market_is_loaded_but_for_its_faulty_rows_and_again
         row for row in rows if 0 < Decimal(row["min_price"]) <= Decimal(row["mean_price"]) <= Decimal(row["max_price"])
     ]
     for done in ("added", "unchanged"):
-        loaded, faults = load_reference_prices(session, rows, market="新发地", place_code="110000", only_valid=True)
+        loaded, faults = load_reference_prices(
+            session, rows, market="新发地", place_code="110000", now=a.NOW, only_valid=True
+        )
         assert getattr(loaded, done) == len(good)
         assert len({fault["pointer"].split("/")[2] for fault in faults}) == len(rows) - len(good)

@@ -140,6 +140,17 @@ BODIES: dict[str, Any] = {
         "file_id": "{file_id}",
     },
     "POST /v1/cooperative/assist-mandates": HELPS,
+    "POST /v1/buyer/price-reports": {
+        "listing_id": "{any_listing_id}", "seen_fen": 1, "seen_quantity": 5000, "place": "x", "seen_on": "2024-10-15",
+        "file_id": "{buyer_file_id}",
+    },
+    "POST /v1/cooperative/price-alerts/<alert_id>/explain": {"text": "x", "file_id": "{file_id}"},
+    "POST /v1/admin/price-alerts/<alert_id>/decide": {"decision": "accept", "reason": "x", "answer": "x"},
+    "POST /v1/admin/reference-mappings": {
+        "category": "fruit", "name": "x", "market": "x", "reference_kind": "x", "reference_name": "x",
+        "from": "2024-10-15",
+    },
+    "POST /v1/admin/reference-mappings/<mapping_id>/end": {"to": "2024-10-16", "reason": "x"},
     "POST /v1/me/notices/read": {"ids": ["{notice_id}"]},
     "POST /v1/me/webhooks/<endpoint_id>/redeliver": {"event_id": "evt_" + "0" * 32},
 }  # fmt: skip
@@ -149,6 +160,7 @@ QUERIES: dict[str, Any] = {
     "GET /v1/buyer/quota-filings": {"unit_id": "{unit_id}"},
     "GET /v1/buyer/quota-filings/summary": {"unit_id": "{budget_unit_id}", "year": "2024"},
     "GET /v1/buyer/imports/<import_id>/failed-rows": {"format": "csv"},
+    "GET /v1/admin/reference-mappings/suggestions": {"name": "苹果"},
     "GET /v1/buyer/imports/templates/<kind>": {"format": "csv"},
 }
 """What reads are asked with: what names something of an organisation in their query, and a form that is text."""
@@ -167,6 +179,11 @@ SHARED = {
     "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
     "GET /v1/public/listings/<listing_id>": "public",
     "GET /v1/public/photos/<photo_id>/<size>": "public",
+    "GET /v1/admin/listings/<listing_id>/price-check": "the platform checks everybody's",
+    "GET /v1/admin/price-alerts/<alert_id>": "the platform decides everybody's",
+    "POST /v1/admin/price-alerts/<alert_id>/take-up": "the platform decides everybody's",
+    "POST /v1/admin/price-alerts/<alert_id>/decide": "the platform decides everybody's",
+    "POST /v1/admin/reference-mappings/<mapping_id>/end": "the platform's policy",
 }
 """Operations whose path names what both sides may reach."""
 

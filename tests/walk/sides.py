@@ -18,6 +18,7 @@ from shop.accounts.service import filing, granting, logging_in
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
 from shop.app import create_app
 from shop.catalogue.models import ProductPhoto
+from shop.catalogue.references import load_reference_prices
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -87,6 +88,7 @@ class Sides:
             self.institution(session, world, side)
             self.admission(session, side)
         self.ask_for_more(side)
+        self.ask_for_prices(side)
         self.ask_for_mandates(side)
         return side
 
@@ -316,6 +318,28 @@ class Sides:
             "to_user_id": ids["other_user_id"],
         }
         ids["delegation_id"] = self.call("POST", "/v1/buyer/approval-delegations", buyer, lent).json["id"]
+
+    def ask_for_prices(self, side: Side) -> None:
+        """A report of the side's buyer, the alert that it led to, and a mapping of the platform."""
+        ids, buyer, admin = side.ids, side.person(Audience.BUYER), side.person(Audience.ADMIN)
+        body = BODIES["POST /v1/buyer/price-reports"] | {
+            "listing_id": ids["listing_id"], "file_id": self.paper(buyer), "place": f"{side.canary}市场",
+        }  # fmt: skip
+        reported = self.call("POST", "/v1/buyer/price-reports", buyer, body)
+        assert reported.status_code == 201, reported.json
+        ids["report_id"] = reported.json["id"]
+        queue = self.call("GET", "/v1/admin/price-alerts", admin).json["items"]
+        (ids["alert_id"],) = (row["id"] for row in queue if row["listing_id"] == ids["listing_id"])
+        path = f"/v1/admin/price-alerts/{ids['alert_id']}/take-up"
+        assert self.call("POST", path, admin).status_code == 200
+        row = {
+            "group": "x", "name": "x", "unit": "元/斤", "month": "2024-09", "days": "9", "min_price": "1",
+            "mean_price": "1", "max_price": "1",
+        }  # fmt: skip
+        with unit_of_work() as session:
+            load_reference_prices(session, [row], market="x", place_code="610000", now=a.NOW)
+        body = BODIES["POST /v1/admin/reference-mappings"] | {"name": side.canary}
+        ids["mapping_id"] = self.call("POST", "/v1/admin/reference-mappings", admin, body).json["id"]
 
     def ask_for_mandates(self, side: Side) -> None:
         """Capacities and a document of the draft, the agent's mandate, and a helper who enters for the cooperative."""

@@ -87,7 +87,7 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                     ("admission_application", "organisation_id"), ("declared_capacity", "organisation_id"),
                     ("selling_right", "organisation_id"), ("selling_history", "organisation_id"),
                     ("agent_mandate", "principal_id"), ("assist_mandate", "cooperative_id"),
-                    ("bank_receipt", "buyer_id"),
+                    ("bank_receipt", "buyer_id"), ("price_alert", "cooperative_id"), ("price_report", "buyer_id"),
                 ):  # fmt: skip
                     seen = set(session.scalars(text(f"SELECT {column} FROM {table}")))
                     assert not seen & others, table

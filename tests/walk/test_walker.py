@@ -17,7 +17,7 @@ from tests.walk.sides import Person, Side, Sides, checksum
 
 NAMES = re.compile(r"<(?:path:)?(\w+)>")
 HOLE = re.compile(r"^\{(\w+)\}$")
-PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id"}  # the catalogue's
+PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "mapping_id"}  # the catalogue's
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
     "DELETE /v1/cooperative/products/<product_id>/photos/<photo_id>",
@@ -32,6 +32,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/listings/<listing_id>/revert",
     "POST /v1/cooperative/lots",
     "POST /v1/cooperative/products/<product_id>/photos",
+    "POST /v1/cooperative/price-alerts/<alert_id>/explain",
     "POST /v1/cooperative/shipments/<shipment_id>/tracking",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/accept",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/pack",
