@@ -27,12 +27,14 @@ from shop.regions import models as regions
 from shop.reporting import models as reporting
 from shop.requisitions import models as requisitions
 from shop.stock import models as stock
+from shop.stock import models_recalls
 
 metadata = Model.metadata
 rooms = (
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
     logistics, models_budgets, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people,
     logistics, models_imports, models_quotas, models_units, monitoring, notices, orders, outbox, payments, people,
+    logistics, models_imports, models_quotas, models_recalls, models_units, notices, orders, outbox, payments, people,
     regions, reporting, requisitions, stock, BusinessClock,
 )  # fmt: skip
 

@@ -10,16 +10,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation, User
-from shop.clock import machine_now
+from shop.clock import business_now, machine_now
 from shop.ids import PublicId
 from shop.notices import service as notices
 from shop.orders.models import SupplierOrder
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
+from shop.stock.service import recalling
 
 log = structlog.get_logger()
 PART = PublicId("so")
 SUBJECTS = {
+    "recall_id": PublicId("rcl"),
     "endpoint_id": PublicId("hook"),
     "alert_id": PublicId("pal"),
     "report_id": PublicId("prep"),
@@ -64,6 +66,18 @@ def tell(taken: outbox.Claim, **payload: Any) -> None:
 
 
 tell.takes_claim = True  # type: ignore[attr-defined]
+
+
+def tell_of_recall(taken: outbox.Claim, *, recall_id: UUID, **payload: Any) -> None:
+    """Write the notices of a recall, and that its buyers were told, in one commit."""
+    with outbox.working(taken) as session:
+        subjects = subjects_of(session, taken, payload | {"recall_id": recall_id})
+        notices.tell(session, subjects=subjects, source_id=taken.event_id, kind=taken.kind, at=taken.at)
+        recalling.record_told(session, recall_id=recall_id, buyer_ids=subjects, now=business_now(session))
+        outbox.finish(session, taken)
+
+
+tell_of_recall.takes_claim = True  # type: ignore[attr-defined]
 
 
 def mail(taken: outbox.Claim, **payload: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
 from workers import accounts, catalogue, jobs, notices, orders, payments, prices, webhooks
+from workers import accounts, catalogue, jobs, notices, orders, payments, recalls, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -54,6 +55,8 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "price_alert.overdue": (notices.tell, notices.mail),
     "price_report.received": (notices.tell,),
     "price_report.decided": (notices.tell, notices.mail),
+    "recall.ordered": (recalls.stop_unshipped, recalls.halt_shipments, notices.tell_of_recall, notices.mail),
+    "recall.released": (recalls.resume_shipments, notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
     "charge.withdrawn": (payments.end_at_gateway,),

@@ -16,6 +16,7 @@ from shop.orders import queries_fulfilment
 from shop.orders.api_fulfilment import filled_out, lots_out
 from shop.orders.models import Status, WrongStatus
 from shop.orders.schemas_fulfilment import FilledOrderOut
+from shop.stock.service.holding import LotRecalled
 
 selling = Routes("/v1/cooperative", tag="Selling")
 buying = Routes("/v1/buyer", tag="Buying")
@@ -33,7 +34,7 @@ def read_supplier_order(session: Session, actor: Actor, supplier_order_id: Suppl
     "/supplier-orders/<supplier_order_id>/ship",
     allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
     answers={200: FilledOrderOut},
-    refusals=(WrongStatus, WrongCarrier, service.WaybillTaken),
+    refusals=(WrongStatus, WrongCarrier, service.WaybillTaken, LotRecalled),
     key=REQUIRED,
 )
 def ship_supplier_order(
@@ -55,7 +56,7 @@ def ship_supplier_order(
     "/shipments/<shipment_id>/tracking",
     allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
     answers={200: TrackingPage},
-    refusals=(service.NotYours, service.AlreadyDelivered),
+    refusals=(service.NotYours, service.AlreadyDelivered, service.ShipmentHalted),
     key=REQUIRED,
 )
 def report_tracking(

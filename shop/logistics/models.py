@@ -26,12 +26,13 @@ class Shipment(Model):
     """What one cooperative sent for one supplier order.
 
     `plan` is what the simulated carrier will report, `[{ref, kind, place, note, at}, …]`, and `next_at` when it has
-    something to say next; both are empty for a carrier that reports by itself.
+    something to say next; both are empty for a carrier that reports by itself. It is halted, and not delivered, while a
+    recall holds goods of it.
     """
 
     __tablename__ = "shipment"
     __table_args__ = (
-        CheckConstraint("status IN ('in_transit', 'delivered')", name="status"),
+        CheckConstraint("status IN ('in_transit', 'delivered', 'halted')", name="status"),
         CheckConstraint("(status = 'delivered') = (delivered_at IS NOT NULL)", name="delivered"),
         UniqueConstraint("cooperative_id", "carrier", "waybill"),
         Index("ix_shipment_due", "next_at", postgresql_where=text("status = 'in_transit' AND next_at IS NOT NULL")),

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,8 @@ from shop.orders.models import Order, OrderLine, Status, SupplierOrder
 from shop.orders.service.moving import move
 from shop.outbox import service as outbox
 from shop.regions.models import province_of
-from shop.stock.service import holding
+from shop.stock.models_recalls import Outcome, Recall, RecallLine, RecallStatus
+from shop.stock.service import holding, recalling
 
 BATCH = 100
 
@@ -45,6 +46,13 @@ class AlreadyDelivered(Refusal):
 
     code, status = "already_delivered", 409
     title, title_zh = "This shipment has arrived already.", "该货物已送达。"
+
+
+class ShipmentHalted(Refusal):
+    """Goods of this shipment are recalled; it goes on when the recall is released."""
+
+    code, status = "shipment_halted", 409
+    title, title_zh = "This shipment is halted by a recall.", "该货物因召回暂停配送。"
 
 
 def ship(
@@ -154,7 +162,7 @@ def report(
     """Write down what a cooperative says of its own carriage, once per `ref`; gives the supplier order's id.
 
     `delivered` delivers it. NotFound for another's shipment, NotYours when a carrier reports by itself,
-    AlreadyDelivered for a new word about what has arrived.
+    AlreadyDelivered for a new word about what has arrived, ShipmentHalted for the delivery of what is recalled.
     """
     shipment = queries.locked(session, actor, shipment_id)
     if shipment.carrier != "own":
@@ -166,6 +174,8 @@ def report(
         return shipment.supplier_order_id
     if shipment.status == "delivered":
         raise AlreadyDelivered
+    if shipment.status == "halted" and kind is TrackingKind.DELIVERED:
+        raise ShipmentHalted
     session.execute(insert(TrackingEvent), [word(shipment.id, ref, kind, place, note, now)])
     if kind is TrackingKind.DELIVERED:
         deliver(session, shipment, at=now, by=actor, now=now)
@@ -201,3 +211,64 @@ def deliver(session: Session, shipment: Shipment, *, at: datetime, by: Actor, no
         supplier_order_id=shipment.supplier_order_id,
         order_id=order_id,
     )
+
+
+def halt_recalled(session: Session, *, recall_id: UUID, now: datetime, limit: int = BATCH) -> int:
+    """Halt shipments with recalled goods, and record which had arrived; gives how many were looked at.
+
+    One batch, until that is 0; nothing of a recall that was released meanwhile. What has not left is for `orders`.
+    """
+    if not recalling.is_open(session, recall_id):
+        return 0
+    lines = dict(
+        session.execute(
+            select(RecallLine.line_id, OrderLine.supplier_order_id)
+            .join(OrderLine, OrderLine.id == RecallLine.line_id)
+            .join(Shipment, Shipment.supplier_order_id == OrderLine.supplier_order_id)
+            .where(RecallLine.recall_id == recall_id, RecallLine.outcome.is_(None))
+            .order_by(OrderLine.supplier_order_id)
+            .limit(limit)
+        ).all()
+    )
+    if not lines:
+        return 0
+    shipments: Sequence[Shipment] = session.scalars(
+        select(Shipment)
+        .where(Shipment.supplier_order_id.in_(set(lines.values())))
+        .order_by(Shipment.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    arrived = {shipment.supplier_order_id for shipment in shipments if shipment.status == "delivered"}
+    for shipment in shipments:
+        if shipment.status == "in_transit":
+            shipment.status = "halted"
+    session.flush()
+    for outcome, wanted in ((Outcome.DELIVERED, True), (Outcome.HALTED, False)):
+        done = [line_id for line_id, part_id in lines.items() if (part_id in arrived) is wanted]
+        recalling.record_outcome(session, recall_id=recall_id, line_ids=done, outcome=outcome, now=now)
+    return len(lines)
+
+
+def resume_released(session: Session, *, recall_id: UUID, limit: int = BATCH) -> int:
+    """Let shipments go on that a released recall had halted and no other holds; gives how many. One batch."""
+    of_part = OrderLine.supplier_order_id == Shipment.supplier_order_id
+    reached = exists().where(of_part, RecallLine.line_id == OrderLine.id, RecallLine.recall_id == recall_id)
+    held = exists().where(
+        of_part,
+        RecallLine.line_id == OrderLine.id,
+        Recall.id == RecallLine.recall_id,
+        Recall.status == RecallStatus.OPEN,
+    )
+    shipments: Sequence[Shipment] = session.scalars(
+        select(Shipment)
+        .where(Shipment.status == "halted", reached, ~held)
+        .order_by(Shipment.id)
+        .limit(limit)
+        .with_for_update(of=Shipment)
+        .execution_options(populate_existing=True)
+    ).all()
+    for shipment in shipments:
+        shipment.status = "in_transit"
+    session.flush()
+    return len(shipments)

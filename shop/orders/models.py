@@ -29,7 +29,7 @@ NEXT: dict[Status, frozenset[Status]] = {  # the whole life of a supplier order:
     Status.PLACED: frozenset({Status.CONFIRMED, Status.CANCELLED}),
     Status.CONFIRMED: frozenset({Status.ACCEPTED, Status.CANCELLED}),
     Status.ACCEPTED: frozenset({Status.PACKED, Status.CANCELLED}),
-    Status.PACKED: frozenset({Status.SHIPPED}),
+    Status.PACKED: frozenset({Status.SHIPPED, Status.ACCEPTED}),  # back only when a lot of it is recalled
     Status.SHIPPED: frozenset({Status.DELIVERED}),
     Status.DELIVERED: frozenset({Status.INSPECTED, Status.DISPUTED}),
     Status.INSPECTED: frozenset({Status.SETTLED, Status.DISPUTED}),

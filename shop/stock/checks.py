@@ -9,8 +9,9 @@ CHECKS = {
         ) sides GROUP BY supply_id HAVING sum(held) <> sum(active) OR sum(bound) <> sum(used)
     """,
     "stock: a supply's parts sum to what was promised, none below zero": """
-        SELECT id, promised, open, held, bound, withdrawn FROM supply
-        WHERE promised <> open + held + bound + withdrawn OR LEAST(open, held, bound, withdrawn) < 0
+        SELECT id, promised, open, stopped, held, bound, withdrawn FROM supply
+        WHERE promised <> open + stopped + held + bound + withdrawn
+            OR LEAST(open, stopped, held, bound, withdrawn) < 0
     """,
     "stock: what a lot says is what its movements say": """
         SELECT lot_id, sum(received) AS received, sum(bound) AS bound, sum(shipped) AS shipped, sum(lost) AS lost
@@ -28,5 +29,26 @@ CHECKS = {
     "stock: a lot's parts sum to what was received, none below zero": """
         SELECT id, received, in_store, bound, shipped, lost FROM lot
         WHERE received <> in_store + bound + shipped + lost OR LEAST(in_store, bound, shipped, lost) < 0
+    """,
+    "stock: what is held and stopped is what open recalls hold and stop": """
+        SELECT kind, id, sum(says) AS says, sum(recalls) AS recalls FROM (
+            SELECT 'lot' AS kind, id, recalls AS says, 0 AS recalls FROM lot WHERE recalls <> 0
+            UNION ALL SELECT 'lot', l.lot_id, 0, 1 FROM recall_lot l
+                JOIN recall r ON r.id = l.recall_id WHERE r.status = 'open'
+            UNION ALL SELECT 'supply', id, recalls, 0 FROM supply WHERE recalls <> 0
+            UNION ALL SELECT 'supply', s.supply_id, 0, 1 FROM recall_supply s
+                JOIN recall r ON r.id = s.recall_id WHERE r.status = 'open'
+        ) sides GROUP BY kind, id HAVING sum(says) <> sum(recalls)
+    """,
+    "stock: a recall names every line that its lots went to before it": """
+        SELECT r.id, m.lot_id, m.line_id
+        FROM recall r JOIN recall_lot k ON k.recall_id = r.id JOIN movement m ON m.lot_id = k.lot_id
+        WHERE m.line_id IS NOT NULL AND m.kind IN ('bound', 'unbound') AND m.at < k.at
+            AND NOT EXISTS (
+                SELECT 1 FROM recall_line l
+                WHERE l.recall_id = r.id AND l.lot_id = m.lot_id AND l.line_id = m.line_id
+            )
+        GROUP BY r.id, m.lot_id, m.line_id, k.at
+        HAVING sum(CASE m.kind WHEN 'bound' THEN m.quantity ELSE -m.quantity END) > 0
     """,
 }

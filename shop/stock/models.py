@@ -11,12 +11,19 @@ from shop.db import Model, id_column
 
 
 class Supply(Model):
-    """A quantity of a listing ready within a window: promised = open + held + bound + withdrawn, none below zero."""
+    """A quantity of a listing ready within a window.
+
+    promised = open + stopped + held + bound + withdrawn, none below zero. `recalls` counts the open recalls that stop
+    it: while there is one, what would be open is `stopped`, so whoever reads `open` sells nothing of it.
+    """
 
     __tablename__ = "supply"
     __table_args__ = (
-        CheckConstraint("promised = open + held + bound + withdrawn", name="adds_up"),
-        CheckConstraint("open >= 0 AND held >= 0 AND bound >= 0 AND withdrawn >= 0", name="not_negative"),
+        CheckConstraint("promised = open + stopped + held + bound + withdrawn", name="adds_up"),
+        CheckConstraint(
+            "open >= 0 AND stopped >= 0 AND held >= 0 AND bound >= 0 AND withdrawn >= 0", name="not_negative"
+        ),
+        CheckConstraint("recalls >= 0 AND CASE recalls WHEN 0 THEN stopped = 0 ELSE open = 0 END", name="recalls"),
         CheckConstraint("ready_to > ready_from", name="window"),
         Index(
             "ix_supply_open", "listing_id", "ready_to", postgresql_include=["open"], postgresql_where=text("NOT closed")
@@ -32,23 +39,30 @@ class Supply(Model):
     ready_to: Mapped[date]
     promised: Mapped[int]
     open: Mapped[int]
+    stopped: Mapped[int] = mapped_column(default=0, server_default="0")
     held: Mapped[int] = mapped_column(default=0)
     bound: Mapped[int] = mapped_column(default=0)
     withdrawn: Mapped[int] = mapped_column(default=0)
     closed: Mapped[bool] = mapped_column(default=False)
+    recalls: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime]
 
 
 class Lot(Model):
-    """Harvested goods of one product: received = in store + bound + shipped + lost, none below zero."""
+    """Harvested goods of one product: received = in store + bound + shipped + lost, none below zero.
+
+    `recalls` counts the open recalls that hold the lot: while there is one, nothing of it is bound or shipped.
+    """
 
     __tablename__ = "lot"
     __table_args__ = (
         CheckConstraint("received = in_store + bound + shipped + lost", name="adds_up"),
         CheckConstraint("in_store >= 0 AND bound >= 0 AND shipped >= 0 AND lost >= 0", name="not_negative"),
+        CheckConstraint("recalls >= 0", name="recalls"),
         UniqueConstraint("cooperative_id", "code"),
         Index("ix_lot_cooperative", "cooperative_id", "id"),
         Index("ix_lot_fefo", "product_id", "best_before", "id", postgresql_where=text("in_store > 0")),
+        Index("ix_lot_harvest", "product_id", "harvested_on"),
     )
 
     id: Mapped[UUID] = id_column()
@@ -62,6 +76,7 @@ class Lot(Model):
     bound: Mapped[int] = mapped_column(default=0)
     shipped: Mapped[int] = mapped_column(default=0)
     lost: Mapped[int] = mapped_column(default=0)
+    recalls: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime]
 
 

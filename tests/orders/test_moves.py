@@ -41,7 +41,7 @@ LEGAL = {
     "placed": "confirmed cancelled",
     "confirmed": "accepted cancelled",
     "accepted": "packed cancelled",
-    "packed": "shipped",
+    "packed": "accepted shipped",
     "shipped": "delivered",
     "delivered": "inspected disputed",
     "inspected": "settled disputed",

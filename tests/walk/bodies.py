@@ -51,6 +51,10 @@ BODIES: dict[str, Any] = {
         "listing_id": "{listing_id}", "code": "X1", "harvested_on": "2024-10-14", "best_before": "2025-01-01",
         "packs": 1,
     },
+    "POST /v1/cooperative/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
+    "POST /v1/admin/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
+    "POST /v1/cooperative/recalls/<recall_id>/release": {"reason": "x"},
+    "POST /v1/admin/recalls/<recall_id>/release": {"reason": "x"},
     "POST /v1/buyer/orders": ORDER,
     "PUT /v1/buyer/budgets": {
         "budget_unit_id": "{budget_unit_id}", "year": 2030, "purpose": "canteen", "amount_fen": 1, "reason": "x",

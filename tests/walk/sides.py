@@ -27,6 +27,8 @@ from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
 from shop.stock.models import Lot, Supply
+from shop.stock.schemas_recalls import OrderRecall
+from shop.stock.service import recalling
 from tests import builders as a
 from tests.orders import journey
 from tests.walk.bodies import BODIES, CAPACITY, CATERER
@@ -111,6 +113,10 @@ class Sides:
         _, shipment = journey.sent_by_own_carrier(session, shipped)
         refund = self.refund_to_send(session, world, listing.id)
         line = journey.lines_of(session, done)[0]
+        seller = journey.seller_of(session, cooperative.id)
+        wanted = OrderRecall(lot_ids=[lot.id], reason=f"{side.canary}召回")
+        recall = recalling.order(session, by=seller, wanted=wanted, now=a.NOW)
+        recalling.release(session, by=seller, recall_id=recall, reason="复检合格", now=a.NOW)
         for organisation in (world.buyer, cooperative):
             self.staff(session, organisation, side)
         session.add(
@@ -136,6 +142,7 @@ class Sides:
             "product_id": f"prd_{listing.product_id.hex}",
             "supply_id": f"sup_{supply.id.hex}",
             "lot_id": f"lot_{lot.id.hex}",
+            "recall_id": f"rcl_{recall.hex}",
             "order_id": f"ord_{part.order_id.hex}",
             "supplier_order_id": f"so_{done.hex}",
             "inspected_id": f"so_{inspected.hex}",

@@ -24,10 +24,12 @@ def move(
     now: datetime,
     reason: str | None = None,
     told: Mapping[str, Any] | None = None,
+    called: str | None = None,
 ) -> None:
     """Give a supplier order its next status with its history row and event, or refuse with WrongStatus.
 
-    The event is `supplier_order.<status>` and carries the ids of both orders and whatever `told` adds.
+    The event is `supplier_order.<status>`, or as the move is `called`, and carries the ids of both orders and whatever
+    `told` adds.
     """
     starts = [status for status, following in NEXT.items() if to in following]
     old = (
@@ -63,7 +65,7 @@ def move(
     )
     outbox.announce(
         session,
-        f"supplier_order.{to}",
+        f"supplier_order.{called or to}",
         now=now,
         seen_by=[row.buyer_id, row.cooperative_id],
         supplier_order_id=supplier_order_id,

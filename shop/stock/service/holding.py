@@ -34,6 +34,13 @@ class LotsShort(Refusal):
     title, title_zh = "There is not enough in store to pack this.", "库存批次不足，无法装箱。"
 
 
+class LotRecalled(Refusal):
+    """Part of what is packed is recalled; `lots` names it. Unpacked by the recall, the order is packed anew."""
+
+    code, status = "lot_recalled", 409
+    title, title_zh = "A lot of this order is recalled.", "该订单含有已召回的批次。"
+
+
 @dataclass(frozen=True)
 class Want:
     """A line's demand on a listing, in base units; `pack`: so many of them are the pack that buyers count in."""
@@ -153,7 +160,8 @@ RELEASE = text(
     )
     UPDATE supply s SET
         held = s.held - l.quantity,
-        open = s.open + CASE WHEN s.closed THEN 0 ELSE l.quantity END,
+        open = s.open + CASE WHEN s.closed OR s.recalls > 0 THEN 0 ELSE l.quantity END,
+        stopped = s.stopped + CASE WHEN NOT s.closed AND s.recalls > 0 THEN l.quantity ELSE 0 END,
         withdrawn = s.withdrawn + CASE WHEN s.closed THEN l.quantity ELSE 0 END
     FROM locked l WHERE s.id = l.id
     """
@@ -172,7 +180,7 @@ TAKE_LOTS = text(
     ), locked AS MATERIALIZED (
         SELECT l.id, l.product_id, l.in_store, l.best_before, w.quantity
         FROM lot l JOIN wanted w ON w.product_id = l.product_id
-        WHERE l.in_store > 0 AND l.best_before > :today
+        WHERE l.in_store > 0 AND l.best_before > :today AND l.recalls = 0
         ORDER BY l.id FOR UPDATE OF l
     ), dealt AS (
         SELECT id, product_id, in_store, best_before, quantity,
@@ -203,7 +211,7 @@ HOLDS_TO_BOUND = text(
 
 
 def bind(session: Session, *, lines: Sequence[Line], now: datetime) -> list[Bound]:
-    """Bind lots to lines, first expired first out and never past their date, or refuse the whole with LotsShort."""
+    """Bind lots to lines, first expired first out, never past their date nor recalled, or refuse all with LotsShort."""
     demand: dict[UUID, int] = {}
     for line in lines:
         demand[line.product_id] = demand.get(line.product_id, 0) + line.quantity
@@ -263,20 +271,23 @@ SHIP = text(
     ), summed AS (
         SELECT lot_id, sum(quantity) AS quantity FROM packed GROUP BY lot_id
     ), locked AS MATERIALIZED (
-        SELECT l.id, m.quantity FROM lot l JOIN summed m ON m.lot_id = l.id ORDER BY l.id FOR UPDATE OF l
+        SELECT l.id, m.quantity, l.recalls FROM lot l JOIN summed m ON m.lot_id = l.id ORDER BY l.id FOR UPDATE OF l
     ), moved AS (
         UPDATE lot l SET bound = l.bound - k.quantity, shipped = l.shipped + k.quantity
-        FROM locked k WHERE l.id = k.id RETURNING l.id
+        FROM locked k WHERE l.id = k.id AND k.recalls = 0 RETURNING l.id
     )
-    SELECT p.lot_id, p.line_id, p.buyer_id, p.quantity FROM packed p JOIN moved m ON m.id = p.lot_id
+    SELECT p.lot_id, p.line_id, p.buyer_id, p.quantity, k.recalls FROM packed p JOIN locked k ON k.id = p.lot_id
     ORDER BY p.line_id, p.lot_id
     """
 ).bindparams(bindparam("lines"))
 
 
 def ship(session: Session, *, line_ids: Iterable[UUID], now: datetime) -> list[Bound]:
-    """Send what is bound to these lines on its way; what was sent before is not sent again."""
+    """Send what is bound to these lines on its way, or refuse all of it with LotRecalled; nothing is sent twice."""
     rows = session.execute(SHIP, {"lines": sorted(line_ids)}).all()
+    recalled = sorted({lot_id for lot_id, *_, recalls in rows if recalls})
+    if recalled:
+        raise LotRecalled(lots=[f"lot_{lot_id.hex}" for lot_id in recalled])
     if rows:
         session.execute(
             Movement.__table__.insert(),  # type: ignore[attr-defined]
@@ -290,7 +301,68 @@ def ship(session: Session, *, line_ids: Iterable[UUID], now: datetime) -> list[B
                     "buyer_id": buyer_id,
                     "at": now,
                 }
-                for lot_id, line_id, buyer_id, quantity in rows
+                for lot_id, line_id, buyer_id, quantity, _ in rows
             ],
         )
-    return [Bound(line_id, lot_id, quantity) for lot_id, line_id, _, quantity in rows]
+    return [Bound(line_id, lot_id, quantity) for lot_id, line_id, _, quantity, _ in rows]
+
+
+HOLDS_TO_ACTIVE = text(
+    """
+    WITH again AS (
+        UPDATE hold SET status = 'active' WHERE line_id = ANY(CAST(:lines AS uuid[])) AND status = 'bound'
+        RETURNING supply_id, quantity
+    ), summed AS (
+        SELECT supply_id, sum(quantity) AS quantity FROM again GROUP BY supply_id
+    ), locked AS MATERIALIZED (
+        SELECT s.id, m.quantity FROM supply s JOIN summed m ON m.supply_id = s.id ORDER BY s.id FOR UPDATE OF s
+    )
+    UPDATE supply s SET bound = s.bound - l.quantity, held = s.held + l.quantity FROM locked l WHERE s.id = l.id
+    """
+)
+UNBIND = text(
+    """
+    WITH packed AS (
+        SELECT lot_id, line_id, buyer_id,
+               sum(CASE kind WHEN 'bound' THEN quantity ELSE -quantity END) AS quantity
+        FROM movement WHERE line_id = ANY(CAST(:lines AS uuid[])) AND kind IN ('bound', 'unbound', 'shipped')
+        GROUP BY lot_id, line_id, buyer_id
+        HAVING sum(CASE kind WHEN 'bound' THEN quantity ELSE -quantity END) > 0
+    ), summed AS (
+        SELECT lot_id, sum(quantity) AS quantity FROM packed GROUP BY lot_id
+    ), locked AS MATERIALIZED (
+        SELECT l.id, m.quantity FROM lot l JOIN summed m ON m.lot_id = l.id ORDER BY l.id FOR UPDATE OF l
+    ), moved AS (
+        UPDATE lot l SET bound = l.bound - k.quantity, in_store = l.in_store + k.quantity
+        FROM locked k WHERE l.id = k.id RETURNING l.id
+    )
+    SELECT p.lot_id, p.line_id, p.buyer_id, p.quantity FROM packed p JOIN moved m ON m.id = p.lot_id
+    ORDER BY p.line_id, p.lot_id
+    """
+)
+
+
+def unbind(session: Session, *, line_ids: Iterable[UUID], now: datetime) -> list[Bound]:
+    """Put what is packed for these lines, and not sent, back into store; they hold their supply as before packing."""
+    lines = {"lines": sorted(line_ids)}
+    session.execute(HOLDS_TO_ACTIVE, lines)
+    rows = session.execute(UNBIND, lines).all()
+    insert_rows(
+        session,
+        (
+            Movement,
+            [
+                {
+                    "id": new_id(),
+                    "lot_id": lot_id,
+                    "kind": "unbound",
+                    "quantity": int(quantity),
+                    "line_id": line_id,
+                    "buyer_id": buyer_id,
+                    "at": now,
+                }
+                for lot_id, line_id, buyer_id, quantity in rows
+            ],
+        ),
+    )
+    return [Bound(line_id, lot_id, int(quantity)) for lot_id, line_id, _, quantity in rows]

@@ -18,6 +18,7 @@ from shop.outbox import service as outbox
 from shop.stock import queries
 from shop.stock.models import Lot, Movement, Supply
 from shop.stock.schemas import ReceiveLot
+from shop.stock.service import recalling
 
 CLOSED_AT_ONCE = 500
 LONGEST_WINDOW_DAYS = 1100
@@ -47,9 +48,10 @@ def offer(
 ) -> Supply:
     """Promise so many packs of a listing, ready within a window of business days.
 
-    Beyond the declared yearly capacity it is still taken, and told to the platform by `capacity.exceeded`.
+    Beyond the declared yearly capacity it is still taken, and told to the platform by `capacity.exceeded`. While a
+    recall stops such supply, all of it is stopped.
     """
-    _, pack = own_listing(session, by, listing_id)
+    product_id, pack = own_listing(session, by, listing_id)
     if ready_to <= ready_from:
         raise Invalid("The window ends before it begins.", pointer="/ready_to")
     if ready_to <= business_day(now):
@@ -71,8 +73,10 @@ def offer(
         closed=False,
         created_at=now,
     )
+    recalling.lock_products(session, product_id, shared=True)
     session.add(supply)
     session.flush()
+    recalling.stop_new_supply(session, supply, product_id=product_id, now=now)
     audit.record(session, by=by, action="supply.offered", kind="supply", subject=supply.id, now=now, quantity=quantity)
     outbox.announce(
         session, "supply.offered", now=now, seen_by=[by.organisation_id], supply_id=supply.id, listing_id=listing_id
@@ -150,12 +154,16 @@ def own_goods(session: Session, by: Actor, wanted: ReceiveLot) -> tuple[UUID, in
 
 
 def receive(session: Session, *, by: Actor, wanted: ReceiveLot, now: datetime) -> Lot:
-    """Bring a harvest into store as a lot of its product, with the movement that says so."""
+    """Bring a harvest into store as a lot of its product, with the movement that says so.
+
+    A lot of a harvest that is recalled is held from the start.
+    """
     product_id, quantity = own_goods(session, by, wanted)
     if wanted.harvested_on > business_day(now):
         raise Invalid("A harvest lies in the past.", pointer="/harvested_on")
     if wanted.best_before <= wanted.harvested_on:
         raise Invalid("The lot ends before it is harvested.", pointer="/best_before")
+    recalling.lock_products(session, product_id, shared=True)
     lot_id = session.execute(
         upsert(Lot)
         .values(
@@ -178,6 +186,7 @@ def receive(session: Session, *, by: Actor, wanted: ReceiveLot, now: datetime) -
     if lot_id is None:
         raise Invalid("There is a lot of this code already.", pointer="/code")
     session.execute(insert(Movement).values(id=new_id(), lot_id=lot_id, kind="received", quantity=quantity, at=now))
+    recalling.hold_new_lot(session, lot_id, now=now)
     audit.record(session, by=by, action="lot.received", kind="lot", subject=lot_id, now=now, quantity=quantity)
     return queries.own(session, Lot, by, lot_id)
 
@@ -187,7 +196,8 @@ CLOSE = text(
     WITH over AS MATERIALIZED (
         SELECT id FROM supply WHERE NOT closed AND ready_to <= :today ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     )
-    UPDATE supply s SET withdrawn = s.withdrawn + s.open, open = 0, closed = true FROM over WHERE s.id = over.id
+    UPDATE supply s SET withdrawn = s.withdrawn + s.open + s.stopped, open = 0, stopped = 0, closed = true
+    FROM over WHERE s.id = over.id
     """
 )
 
