@@ -42,5 +42,6 @@ APPEND_ONLY = (
     "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
     "movement", "tracking_event", "audit_acknowledgement", "acceptance", "acceptance_line", "quota_filing_history",
     "application_review", "selling_history", "requisition_decision", "budget_entry",
+    "application_review", "selling_history", "stock_take", "stock_take_line", "requisition_decision",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

@@ -306,10 +306,10 @@ class World:
         return made
 
     def wanted(self, lines: dict[UUID, int], terms: str = "on_terms") -> Any:
-        from shop.orders.schemas import LineIn, PlaceOrder
+        from shop.orders.schemas import OrderLineIn, PlaceOrder
 
         return PlaceOrder(
-            lines=[LineIn(listing_id=listing, quantity=packs) for listing, packs in lines.items()],
+            lines=[OrderLineIn(listing_id=listing, quantity=packs) for listing, packs in lines.items()],
             delivery_address_id=self.address.id,
             budget_unit_id=self.unit.id,
             purpose="canteen",

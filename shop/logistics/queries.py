@@ -8,16 +8,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
-from shop.catalogue.models import Product
 from shop.errors import NotFound
-from shop.freight import service as freight
 from shop.logistics.models import Shipment, TrackingEvent
 from shop.orders import queries as orders
-from shop.orders.models import OrderLine, SupplierOrder
+from shop.orders.models import SupplierOrder
 from shop.regions.models import Division
-
-DAYS_WITHOUT_A_LANE = 5
-"""How long a trip is taken to last when one of its lanes has ended since the order was placed."""
 
 
 def visible_to(actor: Actor) -> Select[Shipment]:
@@ -55,24 +50,6 @@ def events_of(session: Session, shipment_id: UUID) -> Sequence[TrackingEvent]:
         .where(TrackingEvent.shipment_id == shipment_id)
         .order_by(TrackingEvent.at, TrackingEvent.id)
     ).all()
-
-
-def lane_days(session: Session, lines: Sequence[OrderLine], to_code: str, on: date) -> int:
-    """The days that the slowest of these lines takes to a place, by the lanes of that day."""
-    storage = dict(
-        session.execute(
-            select(Product.id, Product.storage).where(Product.id.in_([line.product_id for line in lines]))
-        ).all()
-    )
-    parcels = [
-        freight.Parcel(line.id, line.dimensions["origin_code"], storage[line.product_id], line.packs * line.pack_grams)
-        for line in lines
-    ]
-    try:
-        quotes = freight.quote(session, parcels=parcels, to_code=to_code, on=on)
-    except freight.NoLane:
-        return DAYS_WITHOUT_A_LANE
-    return max(quote.days for quote in quotes.values())
 
 
 def names_of(session: Session, codes: Sequence[str], on: date) -> dict[str, str]:

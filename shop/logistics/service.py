@@ -17,6 +17,7 @@ from shop.logistics import queries
 from shop.logistics.carriers import CARRIERS, Trip
 from shop.logistics.models import Shipment, TrackingEvent, TrackingKind
 from shop.orders import queries as orders
+from shop.orders import queries_fulfilment
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder
 from shop.orders.service.moving import move
 from shop.outbox import service as outbox
@@ -109,7 +110,7 @@ def trip_of(
     from_code = lines[0].dimensions["origin_code"]
     stops = [from_code, province_of(from_code), province_of(to_code), to_code]
     names = queries.names_of(session, stops, on)
-    days = queries.lane_days(session, lines, to_code, on)
+    days = queries_fulfilment.lane_days(session, lines, to_code, on)
     return Trip(shipment_id, now, days, *(names[code] for code in stops))
 
 

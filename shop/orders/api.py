@@ -146,6 +146,7 @@ def placed_out(placed: placing.Placed) -> OrderOut:
                         pack_name=line.listing.pack_name,
                         origin_code=line.listing.origin_code,
                         quantity=line.packs,
+                        min_shelf_life_days=wanted.lines[line.place].min_shelf_life_days,
                         unit_fen=line.unit_fen,
                         goods_fen=line.goods_fen,
                         freight_fen=line.freight_fen,

@@ -28,13 +28,14 @@ from shop.orders.schemas_fulfilment import (
     Inspect,
     LotOut,
     MoveOut,
+    PackQuery,
     ShipmentOut,
     SupplierOrderItem,
     SupplierOrderPage,
     SupplierOrdersQuery,
 )
 from shop.orders.service import acceptance, filling
-from shop.stock.service.holding import LotsShort
+from shop.stock.service.holding import LotsShort, LotsTooOld
 
 filling_routes = Routes("/v1/cooperative/supplier-orders", tag="Selling")
 inspection_routes = Routes("/v1/buyer/supplier-orders", tag="Buying")
@@ -95,17 +96,17 @@ def accept_supplier_order(
     "/<supplier_order_id>/pack",
     allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
     answers={200: FilledOrderOut},
-    refusals=(WrongStatus, LotsShort),
+    refusals=(WrongStatus, LotsShort, LotsTooOld),
     key=REQUIRED,
 )
 def pack_supplier_order(
-    session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId
+    session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId, query: PackQuery
 ) -> FilledOrderOut:
-    """Pack an accepted supplier order from what is in store, first expired first out.
+    """Pack an accepted supplier order from what is in store (at one place, if one is named), first expired first out.
 
     The answer's `lots` say which lots each line was packed from. Every line is packed, or none.
     """
-    filling.pack(session, actor=actor, supplier_order_id=supplier_order_id, now=now)
+    filling.pack(session, actor=actor, supplier_order_id=supplier_order_id, now=now, location_id=query.location_id)
     return filled_out(session, actor, supplier_order_id)
 
 

@@ -134,11 +134,15 @@ class SupplierOrder(Model):
 
 
 class OrderLine(Model):
-    """A line as it was ordered: names, unit, price and attribution are kept as of the placing."""
+    """A line as it was ordered: names, unit, price and attribution are kept as of the placing.
+
+    `min_shelf_life_days` is for how long the goods have to keep when they arrive.
+    """
 
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("packs > 0 AND unit_fen > 0 AND goods_fen = packs * unit_fen", name="amount"),
+        CheckConstraint("min_shelf_life_days > 0", name="min_shelf_life"),
         Index("ix_order_line_supplier_order", "supplier_order_id"),
     )
 
@@ -153,6 +157,7 @@ class OrderLine(Model):
     unit_fen: Mapped[int]
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
+    min_shelf_life_days: Mapped[int | None]
     snapshot: Mapped[dict[str, Any]]
     dimensions: Mapped[dict[str, Any]]
 

@@ -10,11 +10,16 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
+from shop.catalogue.models import Product
 from shop.errors import NotFound
+from shop.freight import service as freight
 from shop.money import split
 from shop.orders import queries
 from shop.orders.models import Acceptance, AcceptanceLine, OrderHistory, OrderLine, SupplierOrder
 from shop.stock.models import Lot, Movement
+
+DAYS_WITHOUT_A_LANE = 5
+"""How long a trip is taken to last when one of its lanes has ended since the order was placed."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +109,21 @@ def acceptance_of(session: Session, supplier_order_id: UUID) -> tuple[Acceptance
         .order_by(AcceptanceLine.line_id, AcceptanceLine.lot_id)
     ).all()
     return note, lines
+
+
+def lane_days(session: Session, lines: Sequence[OrderLine], to_code: str, on: date) -> int:
+    """The days that the slowest of these lines takes to a place, by the lanes of that day."""
+    storage = dict(
+        session.execute(
+            select(Product.id, Product.storage).where(Product.id.in_([line.product_id for line in lines]))
+        ).all()
+    )
+    parcels = [
+        freight.Parcel(line.id, line.dimensions["origin_code"], storage[line.product_id], line.packs * line.pack_grams)
+        for line in lines
+    ]
+    try:
+        quotes = freight.quote(session, parcels=parcels, to_code=to_code, on=on)
+    except freight.NoLane:
+        return DAYS_WITHOUT_A_LANE
+    return max(quote.days for quote in quotes.values())

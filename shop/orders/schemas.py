@@ -18,10 +18,16 @@ class LineIn(In):
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+class OrderLineIn(LineIn):
+    """What to order, and for how many days it has to keep when it is delivered."""
+
+    min_shelf_life_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
 class PlaceOrder(In):
     """What to order, for whose budget, where to."""
 
-    lines: Annotated[list[LineIn], Field(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[list[OrderLineIn], Field(min_length=1, max_length=MAX_LINES)]
     delivery_address_id: AddressId
     budget_unit_id: BudgetUnitId
     purpose: Literal["canteen", "union_welfare", "other"]
@@ -44,7 +50,7 @@ class CooperativeOut(Out):
 
 
 class LineOut(Out):
-    """A line as it was ordered; `quantity` in packs."""
+    """A line as it was ordered; `quantity` in packs, `min_shelf_life_days` what it has to keep for on delivery."""
 
     id: LineId
     listing_id: ListingId
@@ -53,6 +59,7 @@ class LineOut(Out):
     pack_name: str
     origin_code: str
     quantity: int
+    min_shelf_life_days: int | None
     unit_fen: int
     goods_fen: int
     freight_fen: int
@@ -120,6 +127,7 @@ def line_out(line: Any) -> LineOut:
         pack_name=line.snapshot["pack_name"],
         origin_code=line.dimensions["origin_code"],
         quantity=line.packs,
+        min_shelf_life_days=line.min_shelf_life_days,
         unit_fen=line.unit_fen,
         goods_fen=line.goods_fen,
         freight_fen=line.freight_fen,

@@ -5,11 +5,15 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from shop.http.routes import In, Out, Query
-from shop.ids import AcceptanceId, LineId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
+from shop.ids import AcceptanceId, LineId, LocationId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
 from shop.orders.models import Status
 from shop.orders.schemas import LineOut
 
 Packs = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class PackQuery(Query):
+    location_id: LocationId | None = None
 
 
 class SupplierOrdersQuery(Query):

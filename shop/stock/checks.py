@@ -14,21 +14,45 @@ CHECKS = {
             OR LEAST(open, stopped, held, bound, withdrawn) < 0
     """,
     "stock: what a lot says is what its movements say": """
-        SELECT lot_id, sum(received) AS received, sum(bound) AS bound, sum(shipped) AS shipped, sum(lost) AS lost
+        SELECT lot_id, sum(received) AS received, sum(gained) AS gained, sum(bound) AS bound, sum(shipped) AS shipped,
+               sum(lost) AS lost, sum(transferred) AS transferred
         FROM (
-            SELECT id AS lot_id, received, bound, shipped, lost FROM lot
+            SELECT id AS lot_id, received, gained, bound, shipped, lost, transferred FROM lot
             UNION ALL SELECT lot_id,
                 CASE WHEN kind = 'received' THEN -quantity ELSE 0 END,
+                CASE WHEN kind = 'counted_more' THEN -quantity ELSE 0 END,
                 CASE kind WHEN 'bound' THEN -quantity WHEN 'unbound' THEN quantity WHEN 'shipped' THEN quantity
                           ELSE 0 END,
                 CASE WHEN kind = 'shipped' THEN -quantity ELSE 0 END,
-                CASE WHEN kind = 'lost' THEN -quantity ELSE 0 END
+                CASE WHEN kind IN ('lost', 'written_off', 'counted_less') THEN -quantity ELSE 0 END,
+                CASE kind WHEN 'transferred_out' THEN -quantity WHEN 'transferred_in' THEN quantity ELSE 0 END
             FROM movement
-        ) sides GROUP BY lot_id HAVING sum(received) <> 0 OR sum(bound) <> 0 OR sum(shipped) <> 0 OR sum(lost) <> 0
+        ) sides GROUP BY lot_id
+        HAVING sum(received) <> 0 OR sum(gained) <> 0 OR sum(bound) <> 0 OR sum(shipped) <> 0 OR sum(lost) <> 0
+            OR sum(transferred) <> 0
     """,
-    "stock: a lot's parts sum to what was received, none below zero": """
-        SELECT id, received, in_store, bound, shipped, lost FROM lot
-        WHERE received <> in_store + bound + shipped + lost OR LEAST(in_store, bound, shipped, lost) < 0
+    "stock: a lot's parts sum to what was received and gained, none below zero": """
+        SELECT id, received, gained, in_store, bound, shipped, lost, transferred FROM lot
+        WHERE received + gained <> in_store + bound + shipped + lost + transferred
+            OR LEAST(received, gained, in_store, bound, shipped, lost) < 0
+    """,
+    "stock: what leaves one place of a lot arrives at another": """
+        SELECT COALESCE(origin_id, id) AS lot_id, sum(transferred) AS transferred FROM lot
+        GROUP BY COALESCE(origin_id, id) HAVING sum(transferred) <> 0
+    """,
+    "stock: a lot is of one product, harvest and date wherever it lies": """
+        SELECT l.id, o.id AS origin_id FROM lot l JOIN lot o ON o.id = l.origin_id
+        WHERE (l.product_id, l.cooperative_id, l.code, l.harvested_on, l.best_before)
+            IS DISTINCT FROM (o.product_id, o.cooperative_id, o.code, o.harvested_on, o.best_before)
+            OR o.origin_id IS NOT NULL
+    """,
+    "stock: a count that differs is booked, and nothing else is": """
+        SELECT stock_take_id, lot_id, sum(counted) AS counted, sum(booked) AS booked FROM (
+            SELECT stock_take_id, lot_id, counted - expected AS counted, 0 AS booked FROM stock_take_line
+            UNION ALL
+            SELECT stock_take_id, lot_id, 0, CASE kind WHEN 'counted_more' THEN quantity ELSE -quantity END
+            FROM movement WHERE kind IN ('counted_more', 'counted_less')
+        ) sides GROUP BY stock_take_id, lot_id HAVING sum(counted) <> sum(booked)
     """,
     "stock: what is held and stopped is what open recalls hold and stop": """
         SELECT kind, id, sum(says) AS says, sum(recalls) AS recalls FROM (

@@ -141,8 +141,8 @@ TRACE = text(
     SELECT m.line_id, m.buyer_id, o.name,
            sum(CASE m.kind WHEN 'bound' THEN m.quantity WHEN 'unbound' THEN -m.quantity ELSE 0 END)::bigint AS quantity,
            sum(CASE m.kind WHEN 'shipped' THEN m.quantity ELSE 0 END)::bigint AS shipped, max(m.at) AS last_at
-    FROM movement m JOIN organisation o ON o.id = m.buyer_id
-    WHERE m.lot_id = ANY(CAST(:lots AS uuid[])) AND m.line_id IS NOT NULL
+    FROM lot l JOIN movement m ON m.lot_id = l.id JOIN organisation o ON o.id = m.buyer_id
+    WHERE (l.id = ANY(CAST(:lots AS uuid[])) OR l.origin_id = ANY(CAST(:lots AS uuid[]))) AND m.line_id IS NOT NULL
     GROUP BY m.line_id, m.buyer_id, o.name
     HAVING sum(CASE m.kind WHEN 'bound' THEN m.quantity WHEN 'unbound' THEN -m.quantity ELSE 0 END) > 0
     ORDER BY m.line_id
@@ -151,5 +151,5 @@ TRACE = text(
 
 
 def trace(session: Session, lot_ids: Sequence[UUID]) -> Sequence[Any]:
-    """Every order line and buyer that lots went to, in one statement."""
+    """Every order line and buyer that lots went to, with all that was moved elsewhere from them, in one statement."""
     return session.execute(TRACE, {"lots": list(lot_ids)}).all()

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import ListingId, LotId, ProductId, SupplyId
+from shop.ids import ListingId, LocationId, LotId, ProductId, SupplyId
 from shop.stock.models import Lot, Supply
 
 Packs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -40,6 +40,7 @@ class ReceiveLot(In):
     best_before: Day
     packs: Packs | None = None
     quantity: Annotated[int, Field(ge=1, le=100_000_000_000)] | None = None
+    location_id: LocationId | None = None
 
     @model_validator(mode="after")
     def hangs_together(self) -> Self:
@@ -58,7 +59,7 @@ class StockQuery(Query):
 
 
 class SupplyOut(Out):
-    """A supply in base units: promised = open + held + bound + withdrawn."""
+    """A supply in base units: promised = open + stopped + held + bound + withdrawn; a recall stops what was open."""
 
     id: SupplyId
     listing_id: ListingId
@@ -66,6 +67,7 @@ class SupplyOut(Out):
     ready_to: date
     promised: int
     open: int
+    stopped: int
     held: int
     bound: int
     withdrawn: int
@@ -78,7 +80,11 @@ class SupplyPage(Out):
 
 
 class LotOut(Out):
-    """A lot in base units: received = in store + bound + shipped + lost."""
+    """A lot at one place, in base units: received + gained = in store + bound + shipped + lost + transferred.
+
+    What lies elsewhere is a row of its own, whose `origin_id` is the lot it was moved from; `transferred` is what went
+    to other places less what came. `recalled` while an open recall holds it.
+    """
 
     id: LotId
     product_id: ProductId
@@ -86,10 +92,15 @@ class LotOut(Out):
     harvested_on: date
     best_before: date
     received: int
+    gained: int
     in_store: int
     bound: int
     shipped: int
     lost: int
+    transferred: int
+    location_id: LocationId | None
+    origin_id: LotId | None
+    recalled: bool
 
 
 class LotPage(Out):
@@ -102,4 +113,5 @@ def supply_out(supply: Supply) -> SupplyOut:
 
 
 def lot_out(lot: Lot) -> LotOut:
-    return LotOut(**{name: getattr(lot, name) for name in LotOut.model_fields})
+    kept = {name: getattr(lot, name) for name in LotOut.model_fields if name != "recalled"}
+    return LotOut(**kept, recalled=lot.recalls > 0)

@@ -51,6 +51,10 @@ BODIES: dict[str, Any] = {
         "listing_id": "{listing_id}", "code": "X1", "harvested_on": "2024-10-14", "best_before": "2025-01-01",
         "packs": 1,
     },
+    "POST /v1/cooperative/locations": {"kind": "county_store", "name": "x", "division_code": "310101"},
+    "POST /v1/cooperative/lots/<lot_id>/transfer": {"location_id": "{location_id}", "quantity": 1},
+    "POST /v1/cooperative/lots/<lot_id>/write-off": {"quantity": 1, "reason": "other"},
+    "POST /v1/cooperative/stock-takes": {"counts": [{"lot_id": "{lot_id}", "counted": 10000000}]},
     "POST /v1/cooperative/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/admin/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/cooperative/recalls/<recall_id>/release": {"reason": "x"},
@@ -160,6 +164,7 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 QUERIES: dict[str, Any] = {
+    "POST /v1/cooperative/supplier-orders/<supplier_order_id>/pack": {"location_id": "{location_id}"},
     "GET /v1/buyer/units": {"parent_id": "{budget_unit_id}"},
     "GET /v1/buyer/quota-filings": {"unit_id": "{unit_id}"},
     "GET /v1/buyer/quota-filings/summary": {"unit_id": "{budget_unit_id}", "year": "2024"},

@@ -27,8 +27,9 @@ from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
 from shop.stock.models import Lot, Supply
+from shop.stock.schemas_keeping import KeepAt
 from shop.stock.schemas_recalls import OrderRecall
-from shop.stock.service import recalling
+from shop.stock.service import keeping, recalling
 from tests import builders as a
 from tests.orders import journey
 from tests.walk.bodies import BODIES, CAPACITY, CATERER
@@ -114,6 +115,8 @@ class Sides:
         refund = self.refund_to_send(session, world, listing.id)
         line = journey.lines_of(session, done)[0]
         seller = journey.seller_of(session, cooperative.id)
+        place = KeepAt(kind="eastern_warehouse", name=f"{side.canary}仓", division_code=a.HUANGPU)
+        location = keeping.add_location(session, by=seller, wanted=place, now=a.NOW)
         wanted = OrderRecall(lot_ids=[lot.id], reason=f"{side.canary}召回")
         recall = recalling.order(session, by=seller, wanted=wanted, now=a.NOW)
         recalling.release(session, by=seller, recall_id=recall, reason="复检合格", now=a.NOW)
@@ -143,6 +146,7 @@ class Sides:
             "supply_id": f"sup_{supply.id.hex}",
             "lot_id": f"lot_{lot.id.hex}",
             "recall_id": f"rcl_{recall.hex}",
+            "location_id": f"loc_{location.id.hex}",
             "order_id": f"ord_{part.order_id.hex}",
             "supplier_order_id": f"so_{done.hex}",
             "inspected_id": f"so_{inspected.hex}",

@@ -19,6 +19,7 @@ PUBLIC = {  # tables that name an organisation and are for everybody to read
     "listing": "the catalogue",
     "supply": "what can be ordered",
     "lot": "what can be traced",
+    "location": "where what can be traced lies",
 }
 NAMING = {
     "organisation_id", "buyer_id", "cooperative_id", "seen_by", "supplier_order_id", "membership_id", "unit_id",

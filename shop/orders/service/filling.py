@@ -1,14 +1,18 @@
 """What a cooperative does with a confirmed supplier order before it leaves: accept it, pack it."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
-from shop.orders import queries
-from shop.orders.models import Status
+from shop.clock import business_day
+from shop.orders import queries, queries_fulfilment
+from shop.orders.models import Order, OrderLine, Status, SupplierOrder
 from shop.orders.service.moving import move
+from shop.stock import queries_keeping
 from shop.stock.service import holding
 
 
@@ -18,19 +22,43 @@ def accept(session: Session, *, actor: Actor, supplier_order_id: UUID, now: date
     move(session, supplier_order_id=part.id, to=Status.ACCEPTED, by=actor, now=now)
 
 
-def pack(session: Session, *, actor: Actor, supplier_order_id: UUID, now: datetime) -> None:
+def pack(
+    session: Session, *, actor: Actor, supplier_order_id: UUID, now: datetime, location_id: UUID | None = None
+) -> None:
     """Bind lots to every line, first expired first out, and call the order packed; all lines or none.
 
-    NotFound for another's, WrongStatus unless it is accepted, LotsShort with what is missing per product.
+    From one place, where one is named. A line that has to keep for some days gets lots that will when they arrive.
+    NotFound for another's, WrongStatus unless it is accepted, LotsShort and LotsTooOld with what is missing.
     """
     part = queries.supplier_order(session, actor, supplier_order_id)
+    if location_id is not None:
+        queries_keeping.location(session, actor, location_id)
     move(session, supplier_order_id=part.id, to=Status.PACKED, by=actor, now=now)
     lines = queries.lines_of(session, [part.id])[part.id]
+    fresh_until = keeping_until(session, part, lines, now)
     holding.bind(
         session,
         lines=[
-            holding.Line(line.id, line.product_id, part.buyer_id, line.packs * line.pack_base_quantity)
+            holding.Line(
+                line.id,
+                line.product_id,
+                part.buyer_id,
+                line.packs * line.pack_base_quantity,
+                fresh_until.get(line.id),
+            )
             for line in lines
         ],
         now=now,
+        location_id=location_id,
     )
+
+
+def keeping_until(session: Session, part: SupplierOrder, lines: Sequence[OrderLine], now: datetime) -> dict[UUID, date]:
+    """The day that each line's goods have to keep beyond: the days on the road, and those that the buyer asked for."""
+    asked = {line.id: line.min_shelf_life_days for line in lines if line.min_shelf_life_days is not None}
+    if not asked:
+        return {}
+    on = business_day(now)
+    to_code = session.execute(select(Order.delivery_code).where(Order.id == part.order_id)).scalar_one()
+    arrives = on + timedelta(days=queries_fulfilment.lane_days(session, lines, to_code, on))
+    return {line_id: arrives + timedelta(days=days) for line_id, days in asked.items()}

@@ -28,7 +28,7 @@ from shop.ledger import service as ledger
 from shop.money import split
 from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
 from shop.orders.models_budgets import BudgetEntry
-from shop.orders.schemas import LineIn, PlaceOrder
+from shop.orders.schemas import LineIn, OrderLineIn, PlaceOrder
 from shop.orders.service import budgeting
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
@@ -174,7 +174,7 @@ LISTINGS = text(
     SELECT l.id, l.status, l.revision, l.product_id, l.cooperative_id, l.pack_name, l.base_unit, l.pack_base_quantity,
            l.pack_grams, l.min_packs, l.step_packs, l.max_packs, l.tiers, l.price_from, l.price_to,
            l.season_from, l.season_to, l.category,
-           l.storage, l.origin_code, p.name, p.name_en, p.spec, p.grade,
+           l.storage, l.origin_code, p.shelf_life_days, p.name, p.name_en, p.spec, p.grade,
            o.name AS cooperative_name, o.status AS cooperative_status,
            o.selling_until
     FROM listing l JOIN product p ON p.id = l.product_id JOIN organisation o ON o.id = l.cooperative_id
@@ -396,7 +396,11 @@ def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list
             no("listing_id", "price_lapsed", "its price has run out", price_to=str(listing.price_to))
             continue
         packs, step = line.quantity, listing.step_packs
-        if packs < listing.min_packs:
+        to_keep = line.min_shelf_life_days if isinstance(line, OrderLineIn) else None
+        if to_keep is not None and to_keep >= listing.shelf_life_days:
+            keeps = listing.shelf_life_days
+            no("min_shelf_life_days", "keeps_too_short", f"keeps for {keeps} days when fresh", allowed=keeps - 1)
+        elif packs < listing.min_packs:
             no("quantity", "below_minimum", f"at least {listing.min_packs} packs", allowed=listing.min_packs)
         elif packs > listing.max_packs:
             no("quantity", "above_maximum", f"at most {listing.max_packs} packs", allowed=listing.max_packs)
@@ -508,6 +512,7 @@ def rows_of(
             "unit_fen": line.unit_fen,
             "goods_fen": line.goods_fen,
             "freight_fen": line.freight_fen,
+            "min_shelf_life_days": wanted.lines[line.place].min_shelf_life_days,
             "snapshot": {
                 "name": line.listing.name,
                 "name_en": line.listing.name_en,

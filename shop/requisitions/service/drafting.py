@@ -12,7 +12,7 @@ from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import BEIJING, business_day
 from shop.errors import Invalid, Refusal, VersionConflict
-from shop.orders.schemas import LineIn, PlaceOrder
+from shop.orders.schemas import OrderLineIn, PlaceOrder
 from shop.orders.service import placing
 from shop.outbox import service as outbox
 from shop.requisitions import queries
@@ -105,7 +105,7 @@ def check(session: Session, by: Actor, wanted: RequisitionIn, now: datetime) -> 
 
 def placed_from(wanted: RequisitionIn) -> PlaceOrder:
     return PlaceOrder(
-        lines=wanted.lines,
+        lines=[OrderLineIn(listing_id=line.listing_id, quantity=line.quantity) for line in wanted.lines],
         delivery_address_id=wanted.delivery_address_id,
         budget_unit_id=wanted.budget_unit_id,
         purpose=wanted.purpose,
@@ -116,7 +116,7 @@ def placed_from(wanted: RequisitionIn) -> PlaceOrder:
 def order_of(row: Requisition, lines: list[RequisitionLine]) -> PlaceOrder:
     """The order that a requisition stands for."""
     return PlaceOrder(
-        lines=[LineIn(listing_id=line.listing_id, quantity=line.packs) for line in lines],
+        lines=[OrderLineIn(listing_id=line.listing_id, quantity=line.packs) for line in lines],
         delivery_address_id=row.address_id,
         budget_unit_id=row.budget_unit_id,
         purpose=row.purpose,  # type: ignore[arg-type]

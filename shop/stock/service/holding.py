@@ -6,8 +6,8 @@ CHECK refuses anything below zero: no two buyers ever share one pack, and nobody
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NoReturn
 from uuid import UUID
 
 from sqlalchemy import bindparam, text
@@ -41,6 +41,16 @@ class LotRecalled(Refusal):
     title, title_zh = "A lot of this order is recalled.", "该订单含有已召回的批次。"
 
 
+class LotsTooOld(Refusal):
+    """What is in store would do, but not with the shelf life that the buyer wants on delivery.
+
+    `short` lists each line with what it needs, until when the goods must keep, and how much in store keeps so long.
+    """
+
+    code, status = "lots_too_old", 409
+    title, title_zh = "What is in store will not keep long enough.", "在库批次剩余保质期不足。"
+
+
 @dataclass(frozen=True)
 class Want:
     """A line's demand on a listing, in base units; `pack`: so many of them are the pack that buyers count in."""
@@ -54,12 +64,13 @@ class Want:
 
 @dataclass(frozen=True)
 class Line:
-    """A line to be packed: so many base units of a product."""
+    """A line to be packed: so many base units of a product, good beyond a day (today, where none is named)."""
 
     line_id: UUID
     product_id: UUID
     buyer_id: UUID
     quantity: int
+    fresh_until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -173,26 +184,18 @@ def release(session: Session, *, line_ids: Iterable[UUID]) -> None:
     session.execute(RELEASE, {"lines": sorted(line_ids)})
 
 
-TAKE_LOTS = text(
+LOCK_LOTS = text(
     """
-    WITH wanted AS (
-        SELECT * FROM unnest(CAST(:products AS uuid[]), CAST(:quantities AS bigint[])) AS w(product_id, quantity)
-    ), locked AS MATERIALIZED (
-        SELECT l.id, l.product_id, l.in_store, l.best_before, w.quantity
-        FROM lot l JOIN wanted w ON w.product_id = l.product_id
-        WHERE l.in_store > 0 AND l.best_before > :today AND l.recalls = 0
-        ORDER BY l.id FOR UPDATE OF l
-    ), dealt AS (
-        SELECT id, product_id, in_store, best_before, quantity,
-               LEAST(in_store, GREATEST(0, quantity - (sum(in_store) OVER earlier - in_store))) AS take
-        FROM locked WINDOW earlier AS (PARTITION BY product_id ORDER BY best_before, id)
-    ), taken AS (
-        UPDATE lot l SET in_store = l.in_store - d.take, bound = l.bound + d.take
-        FROM dealt d WHERE l.id = d.id AND d.take > 0 AND l.in_store >= d.take
-        RETURNING l.id, d.take
-    )
-    SELECT d.product_id, d.id, COALESCE(t.take, 0) AS take, d.in_store FROM dealt d LEFT JOIN taken t ON t.id = d.id
-    ORDER BY d.product_id, d.best_before, d.id
+    SELECT id, product_id, in_store, best_before FROM lot
+    WHERE product_id = ANY(CAST(:products AS uuid[])) AND in_store > 0 AND best_before > :today AND recalls = 0
+        AND (CAST(:location AS uuid) IS NULL OR location_id = :location)
+    ORDER BY id FOR UPDATE
+    """
+)
+BIND_LOTS = text(
+    """
+    UPDATE lot l SET in_store = l.in_store - t.take, bound = l.bound + t.take
+    FROM unnest(CAST(:lots AS uuid[]), CAST(:takes AS bigint[])) AS t(id, take) WHERE l.id = t.id
     """
 )
 HOLDS_TO_BOUND = text(
@@ -210,38 +213,41 @@ HOLDS_TO_BOUND = text(
 )
 
 
-def bind(session: Session, *, lines: Sequence[Line], now: datetime) -> list[Bound]:
-    """Bind lots to lines, first expired first out, never past their date nor recalled, or refuse all with LotsShort."""
-    demand: dict[UUID, int] = {}
-    for line in lines:
-        demand[line.product_id] = demand.get(line.product_id, 0) + line.quantity
+def bind(session: Session, *, lines: Sequence[Line], now: datetime, location_id: UUID | None = None) -> list[Bound]:
+    """Bind lots to lines, first expired first out, never past their date nor recalled; or refuse all of it.
+
+    LotsShort when too little is in store (at the place, where one is named), LotsTooOld when what is there does not
+    keep as long as a line asks for.
+    """
     session.execute(HOLDS_TO_BOUND, {"lines": sorted(line.line_id for line in lines)})
-    rows = session.execute(
-        TAKE_LOTS, {"products": list(demand), "quantities": list(demand.values()), "today": business_day(now)}
-    ).all()
-    shares: dict[UUID, list[list[Any]]] = {}
-    there: dict[UUID, int] = dict.fromkeys(demand, 0)
-    for product_id, lot_id, take, in_store in rows:
-        there[product_id] += in_store
-        if take:
-            shares.setdefault(product_id, []).append([lot_id, take])
-    short = [product for product, needed in demand.items() if sum(s[1] for s in shares.get(product, ())) < needed]
-    if short:
-        raise LotsShort(
-            short=[
-                {"product_id": f"prd_{product.hex}", "needed": demand[product], "in_store": there[product]}
-                for product in short
-            ]
-        )
-    bound = []
-    for line in sorted(lines, key=lambda line: line.line_id):
-        left = line.quantity
-        for share in shares[line.product_id]:
-            part = min(left, share[1])
+    today = business_day(now)
+    products = sorted({line.product_id for line in lines})
+    given = {"products": products, "today": today, "location": location_id}
+    lots: dict[UUID, list[Any]] = {product: [] for product in products}
+    for row in session.execute(LOCK_LOTS, given).all():
+        lots[row.product_id].append(row)
+    left = {lot.id: lot.in_store for found in lots.values() for lot in found}
+    for found in lots.values():
+        found.sort(key=lambda lot: (lot.best_before, lot.id))
+    bound: list[tuple[Line, UUID, int]] = []
+    short: list[Line] = []
+    # What must keep longest chooses first: whatever it may have, the others may have too, so nothing is dealt amiss.
+    for line in sorted(lines, key=lambda line: (-(line.fresh_until or today).toordinal(), line.line_id)):
+        needed = line.quantity
+        for lot in lots[line.product_id]:
+            part = min(needed, left[lot.id]) if lot.best_before > (line.fresh_until or today) else 0
             if part:
-                share[1] -= part
-                left -= part
-                bound.append((line, share[0], part))
+                left[lot.id] -= part
+                needed -= part
+                bound.append((line, lot.id, part))
+        if needed:
+            short.append(line)
+    if short:
+        refuse_short(lines, lots, short)
+    takes: dict[UUID, int] = {}
+    for _, lot_id, part in bound:
+        takes[lot_id] = takes.get(lot_id, 0) + part
+    session.execute(BIND_LOTS, {"lots": list(takes), "takes": list(takes.values())})
     session.execute(
         Movement.__table__.insert(),  # type: ignore[attr-defined]
         [
@@ -258,6 +264,43 @@ def bind(session: Session, *, lines: Sequence[Line], now: datetime) -> list[Boun
         ],
     )
     return [Bound(line.line_id, lot_id, part) for line, lot_id, part in bound]
+
+
+def refuse_short(lines: Sequence[Line], lots: dict[UUID, list[Any]], short: Sequence[Line]) -> NoReturn:
+    """Say what is missing: of products that there is too little of, else of lines whose goods would not keep."""
+    demand: dict[UUID, int] = {}
+    for line in lines:
+        demand[line.product_id] = demand.get(line.product_id, 0) + line.quantity
+    there = {product: sum(lot.in_store for lot in found) for product, found in lots.items()}
+    missing = [product for product, needed in demand.items() if there[product] < needed]
+    if missing:
+        raise LotsShort(
+            short=[
+                {"product_id": f"prd_{product.hex}", "needed": demand[product], "in_store": there[product]}
+                for product in missing
+            ]
+        )
+    raise LotsTooOld(
+        short=[
+            {
+                "line_id": f"line_{line.line_id.hex}",
+                "product_id": f"prd_{line.product_id.hex}",
+                "needed": line.quantity,
+                "keeps_beyond": line.fresh_until.isoformat() if line.fresh_until else None,
+                "in_store": sum(
+                    lot.in_store
+                    for lot in lots[line.product_id]
+                    if line.fresh_until is None or lot.best_before > line.fresh_until
+                ),
+                "lots_too_old": [
+                    {"lot_id": f"lot_{lot.id.hex}", "best_before": lot.best_before.isoformat()}
+                    for lot in lots[line.product_id]
+                    if line.fresh_until is not None and lot.best_before <= line.fresh_until
+                ],
+            }
+            for line in short
+        ]
+    )
 
 
 SHIP = text(

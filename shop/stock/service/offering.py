@@ -18,7 +18,7 @@ from shop.outbox import service as outbox
 from shop.stock import queries
 from shop.stock.models import Lot, Movement, Supply
 from shop.stock.schemas import ReceiveLot
-from shop.stock.service import recalling
+from shop.stock.service import keeping, recalling
 
 CLOSED_AT_ONCE = 500
 LONGEST_WINDOW_DAYS = 1100
@@ -163,6 +163,8 @@ def receive(session: Session, *, by: Actor, wanted: ReceiveLot, now: datetime) -
         raise Invalid("A harvest lies in the past.", pointer="/harvested_on")
     if wanted.best_before <= wanted.harvested_on:
         raise Invalid("The lot ends before it is harvested.", pointer="/best_before")
+    if wanted.location_id is not None:
+        keeping.open_location(session, by, wanted.location_id)
     recalling.lock_products(session, product_id, shared=True)
     lot_id = session.execute(
         upsert(Lot)
@@ -178,9 +180,10 @@ def receive(session: Session, *, by: Actor, wanted: ReceiveLot, now: datetime) -
             bound=0,
             shipped=0,
             lost=0,
+            location_id=wanted.location_id,
             created_at=now,
         )
-        .on_conflict_do_nothing(index_elements=["cooperative_id", "code"])
+        .on_conflict_do_nothing(index_elements=["cooperative_id", "code"], index_where=text("origin_id IS NULL"))
         .returning(Lot.id)
     ).scalar_one_or_none()
     if lot_id is None:

@@ -59,7 +59,12 @@ def lock_products(session: Session, product_id: UUID, *, shared: bool = False) -
     session.execute(text(LOCK.format(kind="_shared" if shared else "")), {"product": product_id.hex})
 
 
-HOLD_NAMED = text("SELECT id FROM lot WHERE id = ANY(CAST(:lots AS uuid[])) ORDER BY id FOR UPDATE")
+HOLD_NAMED = text(
+    """
+    SELECT id FROM lot WHERE id = ANY(CAST(:lots AS uuid[])) OR origin_id = ANY(CAST(:lots AS uuid[]))
+    ORDER BY id FOR UPDATE
+    """
+)
 HOLD_HARVEST = text(
     """
     SELECT id FROM lot WHERE product_id = :product AND harvested_on >= :first AND harvested_on < :end
@@ -159,7 +164,8 @@ def scope_of(session: Session, by: Actor, wanted: OrderRecall) -> Scope:
         if len({lot.product_id for lot in lots}) > 1:
             raise Invalid("Lots of several products are several recalls.", pointer="/lot_ids")
         span = min(lot.harvested_on for lot in lots), max(lot.best_before for lot in lots)
-        return Scope(lots[0].product_id, lots[0].cooperative_id, [lot.id for lot in lots], None, span)
+        whole = sorted({lot.origin_id or lot.id for lot in lots})  # wherever parts of it lie
+        return Scope(lots[0].product_id, lots[0].cooperative_id, whole, None, span)
     assert wanted.product_id is not None
     assert wanted.harvested_from is not None
     assert wanted.harvested_to is not None
