@@ -31,17 +31,15 @@ from shop.stock import models_recalls
 
 metadata = Model.metadata
 rooms = (
-    accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
-    logistics, models_budgets, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people,
-    logistics, models_imports, models_quotas, models_units, monitoring, notices, orders, outbox, payments, people,
-    logistics, models_imports, models_quotas, models_recalls, models_units, notices, orders, outbox, payments, people,
-    regions, reporting, requisitions, stock, BusinessClock,
+    accounts, admission, audit, auditors, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics,
+    mandates, models_budgets, models_imports, models_quotas, models_recalls, models_units, monitoring, notices,
+    orders, outbox, payments, people, regions, reporting, requisitions, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (
     "ledger_transaction", "ledger_entry", "fact", "event", "audit_entry", "order_history", "listing_revision",
     "movement", "tracking_event", "audit_acknowledgement", "acceptance", "acceptance_line", "quota_filing_history",
-    "application_review", "selling_history", "requisition_decision", "budget_entry",
-    "application_review", "selling_history", "stock_take", "stock_take_line", "requisition_decision",
+    "application_review", "selling_history", "requisition_decision", "budget_entry", "stock_take",
+    "stock_take_line",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import accounts, catalogue, jobs, notices, orders, payments, prices, webhooks
-from workers import accounts, catalogue, jobs, notices, orders, payments, recalls, webhooks
+from workers import accounts, catalogue, jobs, notices, orders, payments, prices, recalls, webhooks
 
 Consumer = Callable[..., Any]
 

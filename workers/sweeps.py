@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.service import granting, reminding
 from shop.catalogue import cards as catalogue
-from shop.catalogue.service import reviewing
 from shop.catalogue.monitoring.service import watching
+from shop.catalogue.service import reviewing
 from shop.clock import business_day, business_now, machine_now
 from shop.db import in_unit_of_work, unit_of_work
 from shop.files import service as files

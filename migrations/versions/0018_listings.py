@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import guard, owned
 
 revision = "0018"
-down_revision = "0023"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import belongs, guard, owned
 
 revision = "0019"
-down_revision = "0023"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
