@@ -32,6 +32,7 @@ SUBJECTS = {
     "filing_id": PublicId("qfil"),
     "listing_id": PublicId("lst"),
     "photo_id": PublicId("pht"),
+    "certificate_id": PublicId("crt"),
     "link_id": PublicId("ulk"),
     "mandate_id": PublicId("mnd"),
     "registration_id": PublicId("reg"),

@@ -23,6 +23,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "supplier_order.inspected": (payments.after_inspection,),
     "supplier_order.cancelled": (payments.after_cancellation, notices.tell, notices.mail),
     "application.returned": (notices.tell, notices.mail),
+    "certificate.returned": (notices.tell,),
     "photo.uploaded": (catalogue.make_renditions,),
     "photo.removed": (catalogue.drop_renditions,),
     "photo.refused": (notices.tell,),

@@ -1,5 +1,5 @@
 """listings: packs in the seller's units that weigh what is in them; where goods may come from; prices that run out;
-standards and acceptance sheets; what a reviewer wants corrected; photos
+standards and acceptance sheets; what a reviewer wants corrected; photos; certificates that are reviewed
 
 A listing whose pack was said to weigh less than its net content is given that content as its weight.
 """
@@ -88,6 +88,36 @@ def upgrade() -> None:
     )
     op.create_index("ix_product_photo_cooperative_id", "product_photo", ["cooperative_id"], unique=False)
     guard("product_photo", owned("cooperative_id"))
+    extend_certificates()
+
+
+def extend_certificates() -> None:
+    """Those that are there already were entered by the platform and are shown."""
+    op.add_column("certificate", sa.Column("status", sa.Text(), server_default="approved", nullable=False))
+    op.alter_column("certificate", "status", server_default=None)
+    for column, kind in (
+        ("file_id", sa.Uuid()),
+        ("replaces_id", sa.Uuid()),
+        ("review_note", sa.Text()),
+        ("entered_at", INSTANT),
+        ("decided_at", INSTANT),
+    ):
+        op.add_column("certificate", sa.Column(column, kind, nullable=True))
+    op.create_foreign_key(op.f("fk_certificate_file_id"), "certificate", "stored_file", ["file_id"], ["id"])
+    op.create_foreign_key(op.f("fk_certificate_replaces_id"), "certificate", "certificate", ["replaces_id"], ["id"])
+    op.create_check_constraint(
+        op.f("ck_certificate_status"),
+        "certificate",
+        "status IN ('in_review', 'approved', 'returned', 'replaced', 'withdrawn')",
+    )
+    op.create_index(
+        "ix_certificate_live",
+        "certificate",
+        ["product_id", "kind", "number"],
+        unique=True,
+        postgresql_where=sa.text("status IN ('in_review', 'approved', 'returned')"),
+    )
+    op.create_index("ix_certificate_queue", "certificate", ["status", "id"], unique=False)
 
 
 def downgrade() -> None:

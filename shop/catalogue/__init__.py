@@ -2,5 +2,6 @@
 
 Announces `listing.submitted`, `listing.published`, `listing.returned`, `listing.changed`, `listing.paused`,
 `listing.resumed`, `listing.lapsed`, `listing.delisted`, `origin.granted`, `photo.uploaded`,
-`photo.removed`, `photo.refused`.
+`photo.removed`, `photo.refused`, `certificate.entered`, `certificate.approved`, `certificate.returned`,
+`certificate.withdrawn`.
 """

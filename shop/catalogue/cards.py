@@ -10,7 +10,7 @@ from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from shop.accounts.models import Organisation
-from shop.catalogue.models import Certificate, Listing, Product
+from shop.catalogue.models import Certificate, CertificateStatus, Listing, Product
 from shop.catalogue.words import grams_of_names, search_text
 from shop.money import half_up
 from shop.regions.models import Division, Level, province_of
@@ -133,7 +133,11 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
     certificates: dict[UUID, list[Certificate]] = {}
     for certificate in session.scalars(
         select(Certificate)
-        .where(Certificate.product_id.in_({row.product_id for row in rows}), Certificate.expires_on > on)
+        .where(
+            Certificate.product_id.in_({row.product_id for row in rows}),
+            Certificate.status == CertificateStatus.APPROVED,
+            Certificate.expires_on > on,
+        )
         .order_by(Certificate.id)
     ):
         certificates.setdefault(certificate.product_id, []).append(certificate)

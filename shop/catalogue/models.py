@@ -140,11 +140,49 @@ class ProductPhoto(Model):
     uploaded_at: Mapped[datetime]
 
 
+class CertificateStatus(StrEnum):
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    RETURNED = "returned"
+    REPLACED = "replaced"
+    WITHDRAWN = "withdrawn"
+
+
+CERTIFICATE_NEXT = {  # the whole life of a certificate
+    CertificateStatus.IN_REVIEW: {
+        CertificateStatus.APPROVED,
+        CertificateStatus.RETURNED,
+        CertificateStatus.REPLACED,
+        CertificateStatus.WITHDRAWN,
+    },
+    CertificateStatus.APPROVED: {CertificateStatus.REPLACED, CertificateStatus.WITHDRAWN},
+    CertificateStatus.RETURNED: {CertificateStatus.REPLACED, CertificateStatus.WITHDRAWN},
+    CertificateStatus.REPLACED: set(),
+    CertificateStatus.WITHDRAWN: set(),
+}
+
+
 class Certificate(Model):
-    """An organic, green-food or geographical-indication certificate of a product; not shown once expired."""
+    """An organic, green-food or geographical-indication certificate of a product.
+
+    Shown while it is approved, until (and without) the day `expires_on`. `file_id` is the paper, `replaces_id` the
+    certificate that is shown until this one is approved.
+    """
 
     __tablename__ = "certificate"
-    __table_args__ = (CheckConstraint("kind IN ('organic', 'green', 'gi')", name="kind"),)
+    __table_args__ = (
+        CheckConstraint("kind IN ('organic', 'green', 'gi')", name="kind"),
+        CheckConstraint("status IN ('in_review', 'approved', 'returned', 'replaced', 'withdrawn')", name="status"),
+        Index(
+            "ix_certificate_live",
+            "product_id",
+            "kind",
+            "number",
+            unique=True,
+            postgresql_where=text("status IN ('in_review', 'approved', 'returned')"),
+        ),
+        Index("ix_certificate_queue", "status", "id"),
+    )
 
     id: Mapped[UUID] = id_column()
     product_id: Mapped[UUID] = mapped_column(ForeignKey("product.id"), index=True)
@@ -152,6 +190,12 @@ class Certificate(Model):
     number: Mapped[str]
     issuer: Mapped[str]
     expires_on: Mapped[date]
+    status: Mapped[str] = mapped_column(default=CertificateStatus.IN_REVIEW)
+    file_id: Mapped[UUID | None] = mapped_column(ForeignKey(StoredFile.id))
+    replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("certificate.id"))
+    review_note: Mapped[str | None]
+    entered_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
 
 
 class ReferencePrice(Model):

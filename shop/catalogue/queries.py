@@ -8,8 +8,17 @@ from sqlalchemy import Select, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
-from shop.catalogue.models import Listing, ListingRevision, ListingStatus, OriginGrant, Product, ProductPhoto
+from shop.catalogue.models import (
+    Certificate,
+    Listing,
+    ListingRevision,
+    ListingStatus,
+    OriginGrant,
+    Product,
+    ProductPhoto,
+)
 from shop.errors import NotFound
+from shop.files.models import StoredFile
 
 
 def visible_listings(actor: Actor) -> Select[Listing, Product]:
@@ -23,15 +32,17 @@ def visible_listings(actor: Actor) -> Select[Listing, Product]:
     if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
         return wanted
     if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
-        code = Listing.origin_code
-        return wanted.where(
-            or_(
-                code.in_(actor.regions),
-                func.concat(func.left(code, 4), "00").in_(actor.regions),
-                func.concat(func.left(code, 2), "0000").in_(actor.regions),
-            )
-        )
+        return wanted.where(lies_in(actor.regions, Listing.origin_code))
     return wanted.where(false())
+
+
+def lies_in(regions: Sequence[str], code: Any) -> Any:
+    """The condition that a county is one of these divisions, or lies in one."""
+    return or_(
+        code.in_(regions),
+        func.concat(func.left(code, 4), "00").in_(regions),
+        func.concat(func.left(code, 2), "0000").in_(regions),
+    )
 
 
 def listing(session: Session, actor: Actor, listing_id: UUID) -> tuple[Listing, Product]:
@@ -73,14 +84,65 @@ def sold_revision(session: Session, listing_id: UUID, revision: int) -> ListingR
     return kept
 
 
-def photos(session: Session, actor: Actor, product_id: UUID) -> Sequence[ProductPhoto]:
-    """The photos of a product of the cooperative, in the order of their upload; NotFound for another's product."""
+def own_product(session: Session, actor: Actor, product_id: UUID) -> None:
+    """NotFound for what is no product of the cooperative."""
     mine = select(Product.id).where(Product.id == product_id, Product.cooperative_id == actor.organisation_id)
     if session.scalar(mine) is None:
         raise NotFound("No such product of yours.")
+
+
+def photos(session: Session, actor: Actor, product_id: UUID) -> Sequence[ProductPhoto]:
+    """The photos of a product of the cooperative, in the order of their upload; NotFound for another's product."""
+    own_product(session, actor, product_id)
     return session.scalars(
         select(ProductPhoto).where(ProductPhoto.product_id == product_id).order_by(ProductPhoto.id)
     ).all()
+
+
+def visible_certificates(actor: Actor) -> Select[Certificate, Product]:
+    """Certificates with their products that this actor may know of, as with listings."""
+    wanted = select(Certificate, Product).join(Product, Product.id == Certificate.product_id)
+    if actor.audience is Audience.COOPERATIVE:
+        return wanted.where(Product.cooperative_id == actor.organisation_id)
+    if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
+        return wanted
+    if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
+        return wanted.where(lies_in(actor.regions, Product.origin_code))
+    return wanted.where(false())
+
+
+def certificate(session: Session, actor: Actor, certificate_id: UUID) -> tuple[Certificate, Product]:
+    """One certificate with its product; NotFound when it is not the actor's to see."""
+    row = session.execute(visible_certificates(actor).where(Certificate.id == certificate_id)).first()
+    if row is None:
+        raise NotFound("No such certificate of yours.")
+    return row[0], row[1]
+
+
+def certificates(
+    session: Session,
+    actor: Actor,
+    *,
+    product_id: UUID | None = None,
+    certificate_id: UUID | None = None,
+    status: str | None = None,
+    after: UUID | None = None,
+    limit: int = 100,
+) -> Sequence[Any]:
+    """Certificates with their products and papers, oldest first, one more than the limit when there are more."""
+    wanted = (
+        visible_certificates(actor).add_columns(StoredFile).outerjoin(StoredFile, StoredFile.id == Certificate.file_id)
+    )
+    for column, value in (
+        (Certificate.product_id, product_id),
+        (Certificate.id, certificate_id),
+        (Certificate.status, status),
+    ):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    if after is not None:
+        wanted = wanted.where(Certificate.id > after)
+    return session.execute(wanted.order_by(Certificate.id).limit(limit + 1)).all()
 
 
 def granted_origins(session: Session, organisation_id: UUID) -> Sequence[OriginGrant]:

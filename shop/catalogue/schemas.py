@@ -12,7 +12,7 @@ from shop.catalogue import units
 from shop.catalogue.models import CATEGORIES, Listing, ListingRevision, ListingStatus, Product
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import ListingId, OrganisationId, PhotoId, ProductId
+from shop.ids import CertificateId, FileId, ListingId, OrganisationId, PhotoId, ProductId
 
 Category = Literal[
     "fruit", "vegetable", "grain_oil", "meat", "dairy", "tea", "mushroom", "nut", "herb", "aquatic", "honey_egg",
@@ -329,6 +329,59 @@ class CriterionOut(Out):
     criterion: str
     tolerance: str
     method: str
+
+
+class CertificateIn(In):
+    """A certificate with its paper (uploaded before); it is shown until, and without, the day `expires_on`."""
+
+    kind: Literal["organic", "green", "gi"]
+    number: Annotated[str, Field(min_length=1, max_length=64)]
+    issuer: Annotated[str, Field(min_length=1, max_length=100)]
+    expires_on: Day
+    file_id: FileId
+
+
+class CertificateReviewIn(In):
+    """What a reviewer says of a certificate; a return says why."""
+
+    decision: Literal["approve", "return"]
+    note: Annotated[str, Field(max_length=500)] = ""
+
+    @model_validator(mode="after")
+    def says_why(self) -> Self:
+        if self.decision == "return" and not self.note:
+            raise PydanticCustomError("note", "a return says why")
+        return self
+
+
+class CertificatesQuery(Query):
+    status: Literal["in_review", "approved", "returned", "replaced", "withdrawn"] = "in_review"
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
+
+
+class CertificateOut(Out):
+    """A certificate as its cooperative and reviewers see it; `paper` is a link for a day."""
+
+    id: CertificateId
+    product_id: ProductId
+    product: str
+    kind: str
+    number: str
+    issuer: str
+    expires_on: date
+    status: str
+    replaces_id: CertificateId | None
+    review_note: str | None
+    paper: str | None
+
+
+class CertificatesOut(Out):
+    items: list[CertificateOut]
+
+
+class CertificatePage(CertificatesOut):
+    next: str | None
 
 
 class PhotoOut(Out):

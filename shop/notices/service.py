@@ -31,6 +31,7 @@ TEXTS = {
     ),
     "recall.released": ("召回已解除。", "The recall was released."),
     "application.returned": ("入驻申请已退回，请按意见修改。", "Your application was returned; please correct it."),
+    "certificate.returned": ("证书审核未通过，请修改。", "A certificate was returned; please correct it."),
     "photo.refused": ("照片无法处理，请重新上传。", "A photo could not be read; please upload another."),
     "listing.returned": ("商品审核未通过，请按意见修改。", "A listing was returned; please correct it."),
     "listing.lapsed": (
@@ -111,6 +112,7 @@ TOLD = {
     "recall.released": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
     "application.returned": frozenset({Audience.COOPERATIVE}),
     "listing.returned": frozenset({Audience.COOPERATIVE}),
+    "certificate.returned": frozenset({Audience.COOPERATIVE}),
     "photo.refused": frozenset({Audience.COOPERATIVE}),
     "listing.lapsed": frozenset({Audience.COOPERATIVE}),
     **{

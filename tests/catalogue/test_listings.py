@@ -354,7 +354,14 @@ def test_a_lapsed_certificate_leaves_the_card(market: Market) -> None:
         product_id = session.get_one(Listing, hexed(listing)).product_id
         for number, until in (("A1", date(2024, 12, 1)), ("A2", date(2024, 10, 15))):
             session.add(
-                Certificate(product_id=product_id, kind="green", number=number, issuer="中心", expires_on=until)
+                Certificate(
+                    product_id=product_id,
+                    kind="green",
+                    number=number,
+                    issuer="中心",
+                    expires_on=until,
+                    status="approved",
+                )  # fmt: skip
             )
         write_cards(session, [hexed(listing)], on=date(2024, 10, 15))
     assert [c["number"] for c in public(market)[0]["certificates"]] == ["A1"]

@@ -34,7 +34,14 @@ ORDER = {
 }  # fmt: skip
 REQUISITION = ORDER | {"reference": "x"}
 
+CERTIFICATE = {
+    "kind": "green", "number": "LB-1", "issuer": "x", "expires_on": "2026-01-01", "file_id": "{file_id}",
+}  # fmt: skip
+
 BODIES: dict[str, Any] = {
+    "POST /v1/cooperative/products/<product_id>/certificates": CERTIFICATE,
+    "POST /v1/cooperative/certificates/<certificate_id>/replace": CERTIFICATE,
+    "POST /v1/admin/certificates/<certificate_id>/review": {"decision": "return", "note": "x"},
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
     "POST /v1/admin/listings/<listing_id>/review": {"decision": "return", "note": "x"},
@@ -187,6 +194,7 @@ SHARED = {
     "POST /v1/admin/refunds/<refund_id>/sent": "the platform sends everybody's",
     "GET /v1/reports/runs/<run_id>": "runs of the platform are read by all of its members",
     "GET /v1/public/listings/<listing_id>": "public",
+    "POST /v1/admin/certificates/<certificate_id>/review": "the platform reviews everybody's",
     "GET /v1/public/photos/<photo_id>/<size>": "public",
     "GET /v1/admin/listings/<listing_id>/price-check": "the platform checks everybody's",
     "GET /v1/admin/price-alerts/<alert_id>": "the platform decides everybody's",

@@ -32,7 +32,7 @@ from shop.stock.schemas_recalls import OrderRecall
 from shop.stock.service import keeping, recalling
 from tests import builders as a
 from tests.orders import journey
-from tests.walk.bodies import BODIES, CAPACITY, CATERER
+from tests.walk.bodies import BODIES, CAPACITY, CATERER, CERTIFICATE
 
 PAPER = b"%PDF-1.7 a paper of the walk"
 ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
@@ -361,6 +361,9 @@ class Sides:
         path = "/v1/cooperative/application/documents?kind=licence&name=x.pdf"
         ids["document_id"] = self.call("POST", path, seller, PAPER).json["documents"][0]["id"]
         ids["file_id"] = self.paper(seller)
+        path = f"/v1/cooperative/products/{ids['product_id']}/certificates"
+        body = CERTIFICATE | {"number": "LB-0", "file_id": self.paper(seller)}
+        ids["certificate_id"] = self.call("POST", path, seller, body).json["id"]
         body = BODIES["POST /v1/cooperative/agent-mandates"] | {"file_id": self.paper(agent)}
         body |= {"principal_name": None, "principal_id": ids["cooperative_id"], "products": [side.canary]}
         ids["agent_mandate_id"] = self.call("POST", "/v1/cooperative/agent-mandates", agent, body).json["id"]

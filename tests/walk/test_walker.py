@@ -18,6 +18,7 @@ from tests.walk.sides import Person, Side, Sides, checksum
 NAMES = re.compile(r"<(?:path:)?(\w+)>")
 HOLE = re.compile(r"^\{(\w+)\}$")
 PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "mapping_id"}  # the catalogue's
+PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "certificate_id"}  # the catalogue's
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
     "DELETE /v1/cooperative/products/<product_id>/photos/<photo_id>",
@@ -27,6 +28,9 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/application/begin-again",
     "POST /v1/cooperative/application/documents",
     "POST /v1/cooperative/application/submit",
+    "POST /v1/cooperative/certificates/<certificate_id>/replace",
+    "POST /v1/cooperative/certificates/<certificate_id>/withdraw",
+    "POST /v1/cooperative/products/<product_id>/certificates",
     "POST /v1/cooperative/listings",
     "POST /v1/cooperative/listings/<listing_id>/delist",
     "POST /v1/cooperative/listings/<listing_id>/revert",
