@@ -4,9 +4,11 @@ import json
 import re
 import socket
 import time
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -21,11 +23,13 @@ from shop.clock import clock_is_moved
 from shop.db import in_unit_of_work
 from shop.errors import Busy
 from shop.http import openapi, problems
+from shop.http.again import Again
 from shop.http.parsing import MAX_BODY
 from shop.http.routes import Operation, Routes, mount
 from shop.ids import new_id
 from shop.logs import set_up_logs
 from shop.outbox import service as outbox
+from shop.storefront.stamps import StampNow
 
 log = structlog.get_logger()
 VERSION = "0.1.0"
@@ -76,6 +80,9 @@ def create_app() -> Flask:
     """The WSGI application; makes no connection until the first request."""
     set_up_logs()
     app = Flask("shop", static_folder=None)
+    app.wsgi_app = Again(  # type: ignore[method-assign]
+        app.wsgi_app, stamp_now=StampNow(), name=request_id_of, told=told
+    )
     if proxies := settings().trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -91,19 +98,29 @@ def create_app() -> Flask:
 
 def begin() -> None:
     """Name the request, for its logs and for the tasks it leads to."""
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.match(given) else new_id().hex
+    g.request_id = request_id_of(request.environ)
     g.began = time.perf_counter()
     audit.address_of_request.set(request.remote_addr)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """The id that the caller gave the request, if it is one, else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if REQUEST_ID.match(given) else new_id().hex
+
+
+def told(operation: str, status: int, seconds: float) -> None:
+    """Count an answer."""
+    SECONDS.labels(operation).observe(seconds)
+    ANSWERS.labels(operation, status).inc()
+
+
 def end(response: Response) -> Response:
     operation = request.endpoint or "none"
     spent = time.perf_counter() - g.get("began", time.perf_counter())
-    SECONDS.labels(operation).observe(spent)
-    ANSWERS.labels(operation, response.status_code).inc()
+    told(operation, response.status_code, spent)
     response.headers["X-Request-Id"] = g.get("request_id", "")
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)

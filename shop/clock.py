@@ -30,6 +30,12 @@ offset = select(BusinessClock.offset_us).scalar_subquery() * func.make_interval(
 business_time = func.clock_timestamp() + offset
 """An SQL expression for the business time, to be read beside something else in one statement."""
 
+TODAY = (
+    "(SELECT ((clock_timestamp() + offset_us * interval '1 microsecond') AT TIME ZONE 'Asia/Shanghai')::date"
+    " FROM business_clock)"
+)
+"""The business day, for statements that are written as text."""
+
 
 def machine_now(session: Session) -> datetime:
     """The database's own clock, for leases, sessions and links."""

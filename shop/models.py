@@ -9,6 +9,7 @@ from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
 from shop.catalogue.monitoring import models as monitoring
+from shop.catalogue import models_search as search
 from shop.clock import BusinessClock
 from shop.db import Model
 from shop.facts import models as facts
@@ -34,6 +35,9 @@ rooms = (
     accounts, admission, audit, auditors, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics,
     mandates, models_budgets, models_imports, models_quotas, models_recalls, models_units, monitoring, notices,
     orders, outbox, payments, people, regions, reporting, requisitions, stock, BusinessClock,
+    accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
+    logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
+    reporting, search, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

@@ -225,8 +225,6 @@ def a_listing(session: Session, product: Product, **more: Any) -> Listing:
         "storage": product.storage,
         "origin_code": product.origin_code,
         "province_code": product.origin_code[:2] + "0000",
-        "search_text": product.name,
-        "grams": sorted({product.name[i : i + 2] for i in range(len(product.name) - 1)} | set(product.name)),
         "card": '{"id":"lst_x"',
         "listed_at": NOW,
     }

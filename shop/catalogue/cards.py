@@ -1,5 +1,6 @@
-"""The ready-made cards: the JSON of a list item, written in the commit of whatever it shows."""
+"""The ready-made cards, and what listings are found and sorted by: written in the commit of whatever they show."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
@@ -10,8 +11,9 @@ from sqlalchemy import and_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from shop.accounts.models import Organisation
-from shop.catalogue.models import Certificate, CertificateStatus, Listing, Product
-from shop.catalogue.words import grams_of_names, search_text
+from shop.catalogue.models import Certificate, CertificateStatus, Listing, ListingStatus, Product
+from shop.catalogue.models_search import CERTIFICATES, SearchEntry
+from shop.catalogue.words import pieces, place_below_fit, place_of, search_text, search_words
 from shop.money import half_up
 from shop.regions.models import Division, Level, province_of
 
@@ -23,6 +25,12 @@ def price_per_kg(price_fen: int, *, base_unit: str, pack_base_quantity: int, pac
     return half_up(price_fen * 1000, pack_base_quantity if base_unit == "g" else pack_grams)
 
 
+def per_kg_of(row: Any) -> int:
+    return price_per_kg(
+        row.price_fen, base_unit=row.base_unit, pack_base_quantity=row.pack_base_quantity, pack_grams=row.pack_grams
+    )
+
+
 def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
     """The JSON of a list item, Chinese as it is, without its closing brace; `row` as `FACTS` selects it."""
     card = {
@@ -31,6 +39,7 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
             "id": f"prd_{row.product_id.hex}",
             "name": row.name,
             "name_en": row.name_en,
+            "variety": row.variety,
             "grade": row.grade,
             "spec": row.spec,
         },
@@ -48,12 +57,7 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
         "base_unit": row.base_unit,
         "pack_base_quantity": row.pack_base_quantity,
         "price_fen": row.price_fen,
-        "price_per_kg_fen": price_per_kg(
-            row.price_fen,
-            base_unit=row.base_unit,
-            pack_base_quantity=row.pack_base_quantity,
-            pack_grams=row.pack_grams,
-        ),
+        "price_per_kg_fen": per_kg_of(row),
         "tiers": [{"min_packs": packs, "price_fen": fen} for packs, fen in row.tiers],
         "min_packs": row.min_packs,
         "step_packs": row.step_packs,
@@ -86,8 +90,12 @@ def facts(ids: Iterable[UUID], on: date) -> Any:
             Listing.price_to,
             Listing.season_from,
             Listing.season_to,
+            Listing.status,
+            Listing.listed_at,
             Product.name,
             Product.name_en,
+            Product.variety,
+            Product.tags,
             Product.grade,
             Product.spec,
             Product.category,
@@ -109,23 +117,74 @@ def facts(ids: Iterable[UUID], on: date) -> Any:
 
 WRITE = text(
     """
-    UPDATE listing l SET
-        card = w.card, card_until = w.card_until, category = w.category, storage = w.storage,
-        origin_code = w.origin_code, province_code = w.province_code, search_text = w.search_text,
-        grams = string_to_array(w.grams, E'\\n')
-    FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:cards AS text[]), CAST(:untils AS date[]), CAST(:categories AS text[]),
-        CAST(:storages AS text[]), CAST(:origins AS text[]), CAST(:provinces AS text[]), CAST(:texts AS text[]),
-        CAST(:grams AS text[])
-    ) AS w(id, card, card_until, category, storage, origin_code, province_code, search_text, grams)
-    WHERE l.id = w.id
+    WITH w AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:cards AS text[]), CAST(:untils AS date[]), CAST(:categories AS text[]),
+            CAST(:storages AS text[]), CAST(:origins AS text[]), CAST(:provinces AS text[]), CAST(:per_kgs AS bigint[]),
+            CAST(:keys AS boolean[]), CAST(:certificates AS smallint[]), CAST(:texts AS text[]),
+            CAST(:words AS text[]), CAST(:posted AS text[])
+        ) AS w(id, card, card_until, category, storage, origin, province, per_kg, key_county, certificates, search_text,
+               search_words, posted)
+    ), carded AS (
+        UPDATE listing l SET
+            card = w.card, card_until = w.card_until, category = w.category, storage = w.storage,
+            origin_code = w.origin, province_code = w.province
+        FROM w WHERE l.id = w.id
+        RETURNING l.id, l.status, l.price_fen, l.season_from, l.season_to, l.listed_at
+    )
+    INSERT INTO search_entry AS e (
+        listing_id, shown, category, storage, county, province, key_county, certificates, season_from, season_to,
+        stock_until, price_fen, price_per_kg_fen, listed_at, search_text, search_words, posted
+    )
+    SELECT c.id, c.status = 'listed', w.category, w.storage, w.origin, w.province, w.key_county, w.certificates,
+        c.season_from, c.season_to,
+        (SELECT max(s.ready_to) FROM supply s WHERE s.listing_id = c.id AND NOT s.closed AND s.open > 0),
+        c.price_fen, w.per_kg, c.listed_at, w.search_text, w.search_words, w.posted
+    FROM carded c JOIN w ON w.id = c.id
+    ON CONFLICT (listing_id) DO UPDATE SET
+        shown = excluded.shown, category = excluded.category, storage = excluded.storage, county = excluded.county,
+        province = excluded.province, key_county = excluded.key_county, certificates = excluded.certificates,
+        season_from = excluded.season_from, season_to = excluded.season_to, price_fen = excluded.price_fen,
+        price_per_kg_fen = excluded.price_per_kg_fen, listed_at = excluded.listed_at,
+        search_text = excluded.search_text, search_words = excluded.search_words, posted = excluded.posted
+    """
+)
+POST = text(
+    """
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:words AS text[]), CAST(:places AS bigint[]))
+            AS w(listing_id, word, place)
+    ), gone AS (
+        DELETE FROM search_posting p WHERE p.listing_id = ANY(CAST(:every AS uuid[]))
+            AND NOT EXISTS (
+                SELECT FROM wanted w WHERE (w.listing_id, w.word, w.place) = (p.listing_id, p.word, p.place)
+            )
+    )
+    INSERT INTO search_posting (listing_id, word, place) SELECT * FROM wanted ORDER BY word, place, listing_id
+    ON CONFLICT DO NOTHING
     """
 )
 
 
+def postings_of(row: Any, sold_grams: int) -> dict[str, int]:
+    """The pieces that a listing on sale is found by, with its place among what each finds; none of any other."""
+    if row.status != ListingStatus.LISTED:
+        return {}
+    below = place_below_fit(sold_grams, row.listed_at)
+    found = pieces(name=row.name, name_en=row.name_en, variety=row.variety, county=row.county or "")
+    return {word: place_of(fit, below) for word, fit in found.items()}
+
+
+def mark_of(postings: dict[str, int]) -> str:
+    """What names a set of postings, so that it is written only when it is another."""
+    if not postings:
+        return ""
+    return hashlib.blake2b(repr(sorted(postings.items())).encode(), digest_size=9).hexdigest()
+
+
 def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> int:
-    """Write the cards of these listings, and what they are found by, as of a business day; three statements for any
-    number. The listings' rows are locked by whoever changed them."""
+    """Write the cards of these listings, and what they are found by, as of a business day; five statements at most for
+    any number. The listings' rows are locked by whoever changed them."""
     session.flush()
     rows = session.execute(facts(listing_ids, on)).all()
     if not rows:
@@ -142,6 +201,9 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
     ):
         certificates.setdefault(certificate.product_id, []).append(certificate)
     shown = [certificates.get(row.product_id, []) for row in rows]
+    before = {row.listing_id: row for row in session.execute(entries([row.id for row in rows]))}
+    postings = {row.id: postings_of(row, before[row.id].sold_grams if row.id in before else 0) for row in rows}
+    marks = {key: mark_of(found) for key, found in postings.items()}
     session.execute(
         WRITE,
         {
@@ -152,11 +214,42 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
             "storages": [row.storage for row in rows],
             "origins": [row.origin_code for row in rows],
             "provinces": [province_of(row.origin_code) for row in rows],
-            "texts": [search_text((row.name, row.name_en)) for row in rows],
-            "grams": ["\n".join(grams_of_names((row.name, row.name_en))) for row in rows],
+            "per_kgs": [per_kg_of(row) for row in rows],
+            "keys": ["key_160" in row.tags for row in rows],
+            "certificates": [sum({CERTIFICATES[c.kind] for c in held}) for held in shown],
+            "texts": [search_text((row.name, row.variety, row.county or "")) for row in rows],
+            "words": [search_words(row.name_en) for row in rows],
+            "posted": [marks[row.id] for row in rows],
         },
     )
+    post(session, {k: postings[k] for k, mark in marks.items() if mark != (before[k].posted if k in before else "")})
     return len(rows)
+
+
+def entries(listing_ids: Sequence[UUID]) -> Any:
+    """The entries of listings that are there, locked, with what their postings were made from."""
+    return (
+        select(SearchEntry.listing_id, SearchEntry.sold_grams, SearchEntry.listed_at, SearchEntry.posted)
+        .where(SearchEntry.listing_id.in_(listing_ids))
+        .order_by(SearchEntry.listing_id)
+        .with_for_update()
+    )
+
+
+def post(session: Session, postings: dict[UUID, dict[str, int]]) -> None:
+    """Make the postings of these listings the given ones."""
+    if not postings:
+        return
+    wanted = [(key, word, place) for key, found in postings.items() for word, place in found.items()]
+    session.execute(
+        POST,
+        {
+            "every": sorted(postings),
+            "ids": [key for key, _, _ in wanted],
+            "words": [word for _, word, _ in wanted],
+            "places": [place for _, _, place in wanted],
+        },
+    )
 
 
 def rewrite_lapsed(session: Session, *, on: date, limit: int = 500) -> int:

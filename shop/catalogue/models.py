@@ -102,6 +102,7 @@ class Product(Model):
     storage: Mapped[str]
     shelf_life_days: Mapped[int]
     grade: Mapped[str]
+    variety: Mapped[str] = mapped_column(default="", server_default="")
     spec: Mapped[str]
     standard: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     acceptance: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
@@ -231,7 +232,8 @@ class Listing(Model):
     """A product as it is sold: one pack, its tiers `[[from packs, fen per pack], …]`, and what may be ordered of it.
 
     `card` is the listing's JSON as lists show it, without its closing brace, so that what changes with every order
-    (`available`) is added when it is read. `grams` are the one- and two-character pieces of its names, for search.
+    (`available`) is added when it is read. What it is found by stands in `SearchEntry`; `search_text` and `grams` are
+    read by processes older than that only, and go with the next migration that may drop columns.
     Its prices hold from the day `price_from` until (and without) `price_to`; null is open-ended. `review_fields` say
     what a reviewer wants corrected: `[{"pointer": …, "reason": …}, …]`.
     `pack_told` is the pack in the seller's own units, where it was told in units: `{"count": "10", "unit": "斤"}`.
@@ -248,22 +250,6 @@ class Listing(Model):
         CheckConstraint("price_fen > 0 AND price_fen <= 1000000000", name="price"),
         CheckConstraint("price_from < price_to", name="price_days"),
         CheckConstraint("season_from BETWEEN 1 AND 12 AND season_to BETWEEN 1 AND 12", name="season"),
-        *(
-            Index(f"ix_listing_{name}", *facet, *by, "id", postgresql_where=text("status = 'listed'"))
-            for name, facet, by in (
-                ("price", (), ("price_fen",)),
-                ("newest", (), ("listed_at",)),
-                ("category_price", ("category",), ("price_fen",)),
-                ("category_newest", ("category",), ("listed_at",)),
-                ("origin_price", ("origin_code",), ("price_fen",)),
-                ("origin_newest", ("origin_code",), ("listed_at",)),
-                ("province_price", ("province_code",), ("price_fen",)),
-                ("province_newest", ("province_code",), ("listed_at",)),
-                ("storage_price", ("storage",), ("price_fen",)),
-                ("storage_newest", ("storage",), ("listed_at",)),
-            )
-        ),
-        Index("ix_listing_grams", "grams", postgresql_using="gin"),
         Index("ix_listing_cooperative", "cooperative_id", "id"),
         Index("ix_listing_review", "id", postgresql_where=text("status = 'in_review'")),
         Index("ix_listing_price_to", "price_to", postgresql_where=text("status IN ('listed', 'paused')")),
@@ -293,8 +279,8 @@ class Listing(Model):
     storage: Mapped[str]
     origin_code: Mapped[str]
     province_code: Mapped[str]
-    search_text: Mapped[str]
-    grams: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    search_text: Mapped[str] = mapped_column(default="", server_default="")
+    grams: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     card: Mapped[str]
     listed_at: Mapped[datetime | None]
     review_note: Mapped[str | None]

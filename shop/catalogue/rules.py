@@ -27,6 +27,7 @@ PRODUCT: Mapping[str, Again] = {
     "storage": Again.ALWAYS,
     "shelf_life_days": Again.ALWAYS,
     "grade": Again.ALWAYS,
+    "variety": Again.ALWAYS,
     "spec": Again.ALWAYS,
     "standard": Again.ALWAYS,
     "acceptance": Again.ALWAYS,

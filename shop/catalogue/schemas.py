@@ -45,6 +45,7 @@ class CriterionIn(In):
 class ProductIn(In):
     """What is grown or made; `code` is the cooperative's own, and names the product the next time too.
 
+    `variety` is the cultivar or breed, such as 红富士; empty where the goods have none.
     `standard` and the `acceptance` sheet stay as they are where they are left out.
     """
 
@@ -56,6 +57,7 @@ class ProductIn(In):
     storage: StorageWord
     shelf_life_days: Annotated[int, Field(ge=1, le=3650)]
     grade: Annotated[str, Field(min_length=1, max_length=50)]
+    variety: Annotated[str, Field(max_length=50)] = ""
     spec: Annotated[str, Field(min_length=1, max_length=200)]
     standard: StandardIn | None = None
     acceptance: Annotated[list[CriterionIn], Field(max_length=30)] | None = None
@@ -416,6 +418,7 @@ class ProductOut(Out):
     storage: str
     shelf_life_days: int
     grade: str
+    variety: str
     spec: str
     standard: StandardOut | None
     acceptance: list[CriterionOut]
@@ -434,6 +437,7 @@ class RevisedProductOut(Out):
     storage: str
     shelf_life_days: int
     grade: str
+    variety: str = ""
     spec: str
     standard: StandardOut | None
     acceptance: list[CriterionOut]
@@ -584,6 +588,7 @@ def listing_out(listing: Listing, product: Product) -> ListingOut:
             storage=product.storage,
             shelf_life_days=product.shelf_life_days,
             grade=product.grade,
+            variety=product.variety,
             spec=product.spec,
             standard=StandardOut(**product.standard) if product.standard else None,
             acceptance=[CriterionOut(**one) for one in product.acceptance],

@@ -1,7 +1,28 @@
-"""Words of names and of questions, cut alike: so that what is asked for is found exactly where a name holds it."""
+"""Words of names and of questions, cut alike: so that what is asked for is found exactly where a name holds it.
 
+A listing is found by every piece of one to four characters of its name, its variety and its county, and by the
+beginnings of the words of its English name. Each piece says how well it fits; a word longer than a piece is looked for
+by its first four characters and then as it stands.
+"""
+
+import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import datetime
+from enum import IntEnum
+
+PIECE = 4
+"""Characters of the longest piece."""
+
+
+class Fit(IntEnum):
+    """How well a piece fits a listing, best first; what a search is sorted by before anything else."""
+
+    NAME = 0
+    BEGINS_NAME = 1
+    IN_NAME = 2
+    IN_VARIETY = 3
+    IN_COUNTY = 4
 
 
 def normalised(text: str) -> str:
@@ -11,27 +32,66 @@ def normalised(text: str) -> str:
 
 
 def question_words(text: str) -> list[str]:
-    """The words of a question, normalised, each once; all of them must stand in a name."""
+    """The words of a question, normalised, each once; a listing must hold all of them."""
     return list(dict.fromkeys(word for word in map(normalised, text.split()) if word))
 
 
-def search_text(names: Iterable[str]) -> str:
-    """The names as one text, a line each, so that no word is found across two of them."""
-    return "\n".join(normalised(name) for name in names)
+def leading(words: list[str]) -> str:
+    """The word that a search follows: the longest, of equally long ones the first. It is the one that says most."""
+    return max(words, key=len)
 
 
-def grams_of_names(names: Iterable[str]) -> list[str]:
-    """Every one- and two-character piece of the names."""
-    found: set[str] = set()
-    for name in map(normalised, names):
-        found.update(name)
-        found.update(name[place : place + 2] for place in range(len(name) - 1))
-    return sorted(found)
+def tails(text: str) -> list[str]:
+    """What stands in a text of spaced words from each beginning of a word, or mark, to the next space."""
+    found: dict[str, None] = {}
+    for word in filter(None, map(normalised, unicodedata.normalize("NFKC", text).split())):
+        for beginning in re.finditer(r"(?<![^\W_])\w|[^\w]|_", word):
+            found[word[beginning.start() :]] = None
+    return list(found)
 
 
-def grams_of_words(words: Iterable[str]) -> list[str]:
-    """The pieces that a name which holds all these words must have: pairs, or the one character of a short word."""
-    found: set[str] = set()
-    for word in words:
-        found.update([word] if len(word) == 1 else (word[place : place + 2] for place in range(len(word) - 1)))
-    return sorted(found)
+def search_text(fields: Iterable[str]) -> str:
+    """Names that a word is looked for anywhere in, a line each, so that no word is found across two of them."""
+    return "\n".join(filter(None, map(normalised, fields)))
+
+
+def search_words(text: str) -> str:
+    """A spaced text in which a word is looked for where one begins: behind a tab."""
+    return "".join(f"\t{tail}" for tail in tails(text))
+
+
+def pieces(*, name: str, name_en: str, variety: str, county: str) -> dict[str, Fit]:
+    """Every piece that a listing is found by, with the best fit it has; and its whole name where that is longer."""
+    found: dict[str, Fit] = {}
+    whole = normalised(name)
+    for text, fit in ((normalised(county), Fit.IN_COUNTY), (normalised(variety), Fit.IN_VARIETY), (whole, Fit.IN_NAME)):
+        for start in range(len(text)):
+            for end in range(start + 1, min(start + PIECE, len(text)) + 1):
+                found[text[start:end]] = fit
+    for tail in tails(name_en):
+        for end in range(1, min(PIECE, len(tail)) + 1):
+            found[tail[:end]] = Fit.IN_NAME
+    for end in range(1, min(PIECE, len(whole)) + 1):
+        found[whole[:end]] = Fit.BEGINS_NAME
+    if whole:
+        found[whole] = Fit.NAME
+    return found
+
+
+# A place is a whole number that sorts what a search finds: the fit, then how much was sold, then what is newest.
+SECONDS = 2**40
+FITS = 2**45
+
+
+def place_below_fit(sold_grams: int, listed_at: datetime) -> int:
+    """Where a listing stands among those of equal fit.
+
+    What was sold counts in doublings of a kilogram, so that a listing moves about forty times in its life and not with
+    every order.
+    """
+    doublings = min((sold_grams // 1000).bit_length(), 31)
+    return (31 - doublings) * SECONDS + SECONDS - 1 - int(listed_at.timestamp())
+
+
+def place_of(fit: Fit, below: int) -> int:
+    return fit * FITS + below

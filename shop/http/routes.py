@@ -30,7 +30,7 @@ from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audie
 from shop.clock import business_now
 from shop.db import Result, in_unit_of_work, sees
 from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
-from shop.http import idempotency, limiting
+from shop.http import again, idempotency, limiting
 from shop.http.parsing import MAX_BODY, clean, parse_object
 from shop.http.problems import from_validation
 
@@ -122,11 +122,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Raw:
-    """A body that is already bytes: ready-made JSON of a hot list, CSV, PDF."""
+    """A body that is already bytes: ready-made JSON of a hot list, CSV, PDF.
+
+    `stamp` names the state of the database that the whole of it was made from; `shop.http.again` gives it again while
+    that state stands.
+    """
 
     data: bytes
     mimetype: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    stamp: str | None = None
 
 
 @dataclass
@@ -424,6 +429,8 @@ def respond(operation: Operation, result: Any) -> Response:
     if isinstance(result, Raw):
         data, mimetype = result.data, result.mimetype
         headers |= result.headers
+        if result.stamp is not None and operation.policy.public:
+            request.environ[again.STAMP] = result.stamp, operation.name
     elif isinstance(result, BaseModel):
         data = result.__pydantic_serializer__.to_json(result)
     elif result is None:

@@ -1,6 +1,5 @@
 """The public catalogue."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,7 +17,6 @@ from shop.http import cursors
 from shop.http.routes import PUBLIC, Raw, Routes
 from shop.ids import ListingId
 from shop.storefront import queries
-from shop.storefront.memory import Kept, Memory
 from shop.storefront.schemas import (
     CardPage,
     CategoryList,
@@ -27,6 +25,7 @@ from shop.storefront.schemas import (
     DivisionList,
     DivisionOut,
     DivisionsQuery,
+    Filters,
     ListQuery,
     PairingList,
     PairingOut,
@@ -35,53 +34,44 @@ from shop.storefront.schemas import (
 
 Revision = Annotated[int, Field(ge=1, le=2**31)]
 routes = Routes("/v1/public", tag="Storefront")
-memory = Memory(128)
-FACETS = ("category", "county", "province", "storage")
 
 
 @routes.get("/listings", allow=PUBLIC, answers={200: CardPage})
 def list_listings(session: Session, query: ListQuery) -> Raw:
-    """Goods on sale, cheapest pack first or newest first; `q` finds names that hold every one of its words."""
+    """Goods on sale. `q` finds those whose name, variety or county holds every one of its words, where `sort` is by
+    relevance unless another is named: whole names first, then names that begin with the word, names that hold it,
+    varieties, counties, and among those what sold most."""
     words = question_words(query.q or "")
-    facets = {name: value for name in FACETS if (value := getattr(query, name)) is not None}
-    question = question_of(query.sort, facets, words)
-    after = place_of(question, query.sort, query.cursor) if query.cursor else None
-    asked = f"{question} {query.limit} {query.cursor or ''}"
-    kept = memory.get(asked)
-    page = queries.listed(
-        session,
-        words=words,
-        facets=facets,
-        sort=query.sort,
-        after=after,
-        limit=query.limit,
-        seen=kept.stamp if kept else None,
-    )
-    if page is None and kept is not None:
-        return Raw(kept.data, headers={"ETag": kept.tag})
-    assert page is not None
+    facets = facets_of(query)
+    sort = query.sort or ("relevance" if words else "price")
+    if sort == "relevance" and not words:
+        raise Invalid("Relevance is to words, and q has none.", pointer="/query/sort")
+    question = question_of(sort, facets, words)
+    after = place_of(question, sort, query.cursor) if query.cursor else None
+    page = queries.listed(session, words=words, facets=facets, sort=sort, after=after, limit=query.limit)
     following = "null"
     if page.last is not None:
         place = page.key.isoformat() if isinstance(page.key, datetime) else page.key
         following = f'"{cursors.encode(question, [place, page.last.hex])}"'
-    data = f'{{"items":[{page.items}],"next":{following}}}'.encode()
-    tag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
-    if page.stamp is not None:
-        memory.put(asked, Kept(page.stamp, data, tag))
-    return Raw(data, headers={"ETag": tag})
+    return Raw(f'{{"items":[{page.items}],"next":{following}}}'.encode(), stamp=page.stamp)
 
 
-def question_of(sort: str, facets: dict[str, str], words: list[str]) -> str:
+def facets_of(query: Filters) -> dict[str, Any]:
+    """The filters of a question that are given."""
+    return {name: value for name in queries.FACETS if (value := getattr(query, name)) is not None}
+
+
+def question_of(sort: str, facets: dict[str, Any], words: list[str]) -> str:
     """What a cursor belongs to: everything that decides which listings a list holds, and in which order."""
     return f"public {sort} {sorted(facets.items())} {words}"
 
 
 def place_of(question: str, sort: str, cursor: str) -> tuple[Any, UUID]:
     """The sort key and id that a cursor names; Invalid for one of another question."""
-    kind = int if sort == "price" else str
+    kind = str if sort == "newest" else int
     key, last = cursors.decode(question, cursor, (kind, str))
     try:
-        place = key if sort == "price" else datetime.fromisoformat(key)
+        place = datetime.fromisoformat(key) if sort == "newest" else key
         if isinstance(place, datetime) and place.tzinfo is None:
             raise ValueError("an instant without its zone")
         return place, UUID(hex=last)

@@ -3,9 +3,10 @@
 The business day is read in the same statement, so that what is available is as of the moment of the answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -14,71 +15,140 @@ from sqlalchemy import Engine, and_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
-from shop.catalogue.words import grams_of_words
+from shop.catalogue.models_search import CERTIFICATES, SORTED
+from shop.catalogue.words import PIECE, leading
+from shop.clock import TODAY
 from shop.regions.models import Division, Level, Pairing
+from shop.storefront.stamps import STAMP
 
-TODAY = (
-    "(SELECT ((clock_timestamp() + offset_us * interval '1 microsecond') AT TIME ZONE 'Asia/Shanghai')::date"
-    " FROM business_clock)"
-)
-STAMP = f"""
-    CASE WHEN pg_current_xact_id_if_assigned() IS NULL
-    THEN pg_postmaster_start_time()::text || ' ' || pg_current_snapshot()::text || ' ' || {TODAY}::text END
-"""
-"""What names the state that a statement sees: two statements of equal snapshots, on one day, of one run of the server
-see the same rows. Null inside a transaction that has written, where that does not hold."""
 OPEN = f"""
     SELECT COALESCE(sum(s.open), 0)::bigint FROM supply s
     WHERE s.listing_id = l.id AND NOT s.closed AND s.ready_to > {TODAY}
 """  # noqa: S608 - put together from the constants above
+MONTH = f"extract(month FROM {TODAY})"
+IN_SEASON = (
+    f"CASE WHEN e.season_from <= e.season_to THEN {MONTH} BETWEEN e.season_from AND e.season_to"
+    f" ELSE {MONTH} >= e.season_from OR {MONTH} <= e.season_to END"
+)
+PRICE_BANDS = {
+    "under_5": (0, 500),
+    "5_to_10": (500, 1_000),
+    "10_to_20": (1_000, 2_000),
+    "20_to_50": (2_000, 5_000),
+    "50_to_100": (5_000, 10_000),
+    "from_100": (10_000, 2**62),
+}
+"""Bands of the price of a kilogram, in yuan by name and in fen by bounds: from the first to below the second."""
 FACETS = {
-    "category": "l.category = %(category)s",
-    "county": "l.origin_code = %(county)s",
-    "province": "l.province_code = %(province)s",
-    "storage": "l.storage = %(storage)s",
-    "q": "l.grams @> %(grams)s::text[]",
-    # A name that has the pair of a two-character word holds the word; longer words are looked for as they stand.
-    "long": "l.search_text LIKE ALL (%(patterns)s::text[])",
+    "province": "e.province = %(province)s",
+    "county": "e.county = %(county)s",
+    "key_county": "e.key_county = %(key_county)s",
+    "category": "e.category = %(category)s",
+    "certificate": "e.certificates & %(certificate)s <> 0",
+    "storage": "e.storage = %(storage)s",
+    "in_season": f"({IN_SEASON}) = %(in_season)s",
+    "in_stock": f"COALESCE(e.stock_until > {TODAY}, false) = %(in_stock)s",
+    "price_band": "e.price_per_kg_fen >= %(least)s AND e.price_per_kg_fen < %(below)s",
 }
-ORDERS = {
-    "price": ("l.price_fen, l.id", "(l.price_fen, l.id) > (%(after)s::bigint, %(after_id)s::uuid)", "p.price_fen"),
-    "newest": (
-        "l.listed_at DESC, l.id DESC",
-        "(l.listed_at, l.id) < (%(after)s::timestamptz, %(after_id)s::uuid)",
-        "p.listed_at",
-    ),
-}
+DESCENDING = frozenset({"newest", "best_selling"})
+KEY_TYPES = dict.fromkeys(("price", "price_per_kg", "best_selling", "relevance"), "bigint") | {"newest": "timestamptz"}
+ENOUGH = 1_500
+"""Listings up to which those that hold a word are looked at one by one and sorted. Where there are more, they are that
+frequent that a page of them is soon found in any order; so either way a page reads about so many at most."""
 
 
-@cache
-def list_statement(facets: frozenset[str], sort: str, after: bool) -> str:
+ONE_BY_ONE = "CROSS JOIN LATERAL (SELECT * FROM search_entry one WHERE one.listing_id = {}.listing_id OFFSET 0) e"
+"""The entry of each row of another table; OFFSET 0 keeps the planner from reading all entries to find them."""
+
+
+def order_of(key: str, listing: str, sort: str) -> str:
+    down = " DESC" if sort in DESCENDING else ""
+    return f"{key}{down}, {listing}{down}"
+
+
+def beyond(key: str, listing: str, sort: str) -> str:
+    """The condition of a row behind the place that a cursor names."""
+    sign = "<" if sort in DESCENDING else ">"
+    return f"({key}, {listing}) {sign} (%(after)s::{KEY_TYPES[sort]}, %(after_id)s::uuid)"
+
+
+def holding(place: int) -> str:
+    """The condition that an entry holds the word of this place among the question's."""
+    return f"(e.search_text LIKE %(holds{place})s OR e.search_words LIKE %(begins{place})s)"
+
+
+def looked_through(facets: frozenset[str], sort: str, after: bool, others: Sequence[int]) -> str:
+    """Entries in the order of an index, or sorted where few pass the filters."""
+    key = f"e.{SORTED[sort]}"
+    conditions = ["e.shown", *(FACETS[name] for name in FACETS if name in facets), *map(holding, others)]
+    if after:
+        conditions.append(beyond(key, "e.listing_id", sort))
+    return (
+        f"SELECT e.listing_id, {key} AS key FROM search_entry e WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f" ORDER BY {order_of(key, 'e.listing_id', sort)} LIMIT %(limit)s + 1"
+    )
+
+
+def by_word(facets: frozenset[str], after: bool, others: Sequence[int], word: str, *more: str) -> str:
+    """The postings of a word in the order of their places; entries are asked only about what these do not say."""
+    conditions = [f"p.word = %({word})s", *(FACETS[name] for name in FACETS if name in facets), *map(holding, others)]
+    conditions += more
+    entries = f" {ONE_BY_ONE.format('p')}" if len(conditions) > 1 else ""
+    if after:
+        conditions.append(beyond("p.place", "p.listing_id", "relevance"))
+    return (
+        f"SELECT p.listing_id, p.place AS key FROM search_posting p{entries} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f" ORDER BY p.place, p.listing_id LIMIT %(limit)s + 1"
+    )
+
+
+def found_by(facets: frozenset[str], sort: str, after: bool, words: int, long: bool) -> str:
+    """The listings of a page and one more: ids and sort keys, in no certain order.
+
+    The leading word of a question is its first here; the others, and itself where it is longer than a piece (`long`),
+    are looked for in the text of the entries.
+    """
+    if not words:
+        return looked_through(facets, sort, after, ())
+    others = range(0 if long else 1, words)
+    if sort == "relevance":
+        if not long:
+            return by_word(facets, after, others, "piece")
+        rest = by_word(facets, after, others, "piece", "split_part(e.search_text, E'\\n', 1) <> %(whole)s")
+        return f"({by_word(facets, after, range(1, words), 'whole')}) UNION ALL ({rest})"
+    few = looked_through(facets, sort, after, others)
+    few = few.replace("search_entry e WHERE", f"few {ONE_BY_ONE.format('few')} WHERE")
+    many = looked_through(facets, sort, after, range(words))
+    number = "(SELECT count(*) FROM few)"
+    return (
+        f"WITH few AS MATERIALIZED (SELECT p.listing_id FROM search_posting p WHERE p.word = %(piece)s"  # noqa: S608
+        f" LIMIT {ENOUGH + 1})"
+        f" ({few.replace('WHERE', f'WHERE {number} <= {ENOUGH} AND', 1)})"
+        f" UNION ALL ({many.replace('WHERE', f'WHERE {number} > {ENOUGH} AND', 1)})"
+    )
+
+
+@lru_cache(4096)
+def list_statement(facets: frozenset[str], sort: str, after: bool, words: int = 0, long: bool = False) -> str:
     """The statement of a list; its text is the same for the same kind of question, so that it stays prepared.
 
-    One row: the stamp of what it saw; and unless that is `seen`, the items' JSON, and the sort key and id of the last
-    item when there are more.
+    One row: the stamp of what it saw, the items' JSON, and the sort key and id of the last item when there are more.
     """
-    order, beyond, key = ORDERS[sort]
-    conditions = ["l.status = 'listed'", *(FACETS[name] for name in FACETS if name in facets)]
-    if after:
-        conditions.append(beyond)
     return f"""
-        WITH now AS MATERIALIZED (
-            SELECT {STAMP} AS stamp
-        ), l AS (
-            SELECT l.id, l.price_fen, l.listed_at, l.card, l.pack_base_quantity
-            FROM listing l WHERE {" AND ".join(conditions)}
-            ORDER BY {order} LIMIT %(limit)s + 1
+        WITH found AS (
+            SELECT f.* FROM ({found_by(facets, sort, after, words, long)}) f
+            ORDER BY {order_of("f.key", "f.listing_id", sort)} LIMIT %(limit)s + 1
         ), p AS (
-            SELECT l.id, l.price_fen, l.listed_at, row_number() OVER (ORDER BY {order}) AS place,
+            SELECT f.listing_id, f.key, row_number() OVER (ORDER BY {order_of("f.key", "f.listing_id", sort)}) AS place,
                    l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || '}}' AS item
-            FROM l
+            FROM found f JOIN listing l ON l.id = f.listing_id
         )
-        SELECT now.stamp, page.* FROM now LEFT JOIN LATERAL (
+        SELECT {STAMP}, page.* FROM (
             SELECT string_agg(p.item, ',' ORDER BY p.place) FILTER (WHERE p.place <= %(limit)s),
-                   CASE WHEN count(*) > %(limit)s THEN min({key}) FILTER (WHERE p.place = %(limit)s) END,
-                   CASE WHEN count(*) > %(limit)s THEN min(p.id::text) FILTER (WHERE p.place = %(limit)s) END
-            FROM p WHERE (now.stamp = %(seen)s::text) IS NOT TRUE
-        ) page ON true
+                   CASE WHEN count(*) > %(limit)s THEN min(p.key) FILTER (WHERE p.place = %(limit)s) END,
+                   CASE WHEN count(*) > %(limit)s THEN min(p.listing_id::text) FILTER (WHERE p.place = %(limit)s) END
+            FROM p
+        ) page
     """  # noqa: S608 - put together from the constants above
 
 
@@ -122,28 +192,40 @@ def listed(
     session: Session,
     *,
     words: list[str],
-    facets: dict[str, str],
+    facets: dict[str, Any],
     sort: str,
     after: tuple[Any, UUID] | None,
     limit: int,
-    seen: str | None = None,
-) -> Page | None:
-    """A page of the list; None when nothing at all has changed since the stamp `seen`."""
-    given: dict[str, Any] = {"limit": limit, "seen": seen, **facets}
-    names = set(facets)
-    if words:
-        names.add("q")
-        given["grams"] = grams_of_words(words)
-        if longer := [word for word in words if len(word) > 2]:
-            names.add("long")
-            given["patterns"] = [f"%{escaped(word)}%" for word in longer]
+) -> Page:
+    """A page of the list."""
+    given = {"limit": limit, **of_facets(facets), **of_words(words)}
     if after:
         given["after"], given["after_id"] = after
-    statement = list_statement(frozenset(names), sort, after is not None)
+    long = bool(words) and len(leading(words)) > PIECE
+    statement = list_statement(frozenset(facets), sort, after is not None, len(words), long)
     stamp, items, key, last = read(session, statement, given)
-    if stamp is not None and stamp == seen:
-        return None
     return Page(stamp, items or "", key, UUID(last) if last else None)
+
+
+def of_facets(facets: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of filters, named as the conditions name them."""
+    given = dict(facets)
+    if "certificate" in given:
+        given["certificate"] = CERTIFICATES[given["certificate"]]
+    if "price_band" in given:
+        given["least"], given["below"] = PRICE_BANDS[given.pop("price_band")]
+    return given
+
+
+def of_words(words: list[str]) -> dict[str, Any]:
+    """The parameters of a question's words, the leading one first."""
+    if not words:
+        return {}
+    first = leading(words)
+    given = {"piece": first[:PIECE], "whole": first}
+    for place, word in enumerate([first, *(word for word in words if word != first)]):
+        given |= {f"holds{place}": f"%{escaped(word)}%", f"begins{place}": f"%\t{escaped(word)}%"}
+    return given
 
 
 def escaped(word: str) -> str:

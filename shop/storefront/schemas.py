@@ -10,18 +10,32 @@ from shop.http.fields import Day
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
 
-Sort = Literal["price", "newest"]
+Sort = Literal["relevance", "price", "price_per_kg", "newest", "best_selling"]
+PriceBand = Literal["under_5", "5_to_10", "10_to_20", "20_to_50", "50_to_100", "from_100"]
 
 
-class ListQuery(Query):
-    """What to show: words of the name, and facets that must all hold."""
+class Filters(Query):
+    """Words that a name, a variety or a county must hold, and facets that must all hold.
+
+    `price_band` is of the price of a kilogram, in yuan: from the first number to below the second.
+    """
 
     q: Annotated[str, Field(max_length=40)] | None = None
-    category: Category | None = None
-    county: Code | None = None
     province: Code | None = None
+    county: Code | None = None
+    key_county: bool | None = None
+    category: Category | None = None
+    certificate: Literal["organic", "green", "gi"] | None = None
     storage: StorageWord | None = None
-    sort: Sort = "price"
+    in_season: bool | None = None
+    in_stock: bool | None = None
+    price_band: PriceBand | None = None
+
+
+class ListQuery(Filters):
+    """What to show, and in which order: by relevance where words are asked for, else by price, unless it says so."""
+
+    sort: Sort | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 24
     cursor: Annotated[str, Field(max_length=400)] | None = None
 
@@ -38,6 +52,7 @@ class CardProduct(Out):
     id: ProductId
     name: str
     name_en: str
+    variety: str
     grade: str
     spec: str
 

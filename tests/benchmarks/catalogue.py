@@ -22,6 +22,7 @@ CLIENTS = 8
 ROUNDS = 3
 SECONDS = 2.0
 SMALL, LARGE = 10_000, 100_000
+CHUNK = 500
 COOPERATIVES = 100
 CHEAPEST = 800
 DICE = random.Random(832)
@@ -77,13 +78,21 @@ LISTINGS = text(
     """
     INSERT INTO listing (id, product_id, cooperative_id, status, revision, pack_name, base_unit, pack_base_quantity,
         pack_grams, min_packs, step_packs, max_packs, price_fen, tiers, season_from, season_to, category, storage,
-        origin_code, province_code, search_text, grams, card, listed_at)
+        origin_code, province_code, card, listed_at)
     SELECT p.id, p.id, p.cooperative_id, 'listed', 1, '10斤箱', 'g', 5000, 5250, 1, 1, 100000, w.price,
         jsonb_build_array(jsonb_build_array(1, w.price), jsonb_build_array(100, w.price - 50)), 1, 12, p.category,
-        p.storage, p.origin_code, left(p.origin_code, 2) || '0000', '', '{}', '',
+        p.storage, p.origin_code, left(p.origin_code, 2) || '0000', '',
         now() - w.n * interval '1 minute'
     FROM unnest(CAST(:ids AS uuid[]), CAST(:prices AS bigint[]), CAST(:ns AS int[])) AS w(id, price, n)
     JOIN product p ON p.id = w.id
+    """
+)
+SALES = text(
+    """
+    INSERT INTO search_entry (listing_id, shown, category, storage, county, province, key_county, certificates,
+        season_from, season_to, price_fen, price_per_kg_fen, sold_grams, search_text, search_words, posted)
+    SELECT w.id, false, '', '', '', '', false, 0, 1, 1, 1, 1, w.sold, '', '', ''
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:sold AS bigint[])) AS w(id, sold)
     """
 )
 SUPPLIES = text(
@@ -142,7 +151,7 @@ class Shelf:
 
         categories = sorted(CATEGORIES)
         while len(self.ids) < size:
-            ns = list(range(len(self.ids), min(len(self.ids) + 2500, size)))
+            ns = list(range(len(self.ids), min(len(self.ids) + CHUNK, size)))
             ids = [new_id() for _ in ns]
             DICE.shuffle(ids)
             with unit_of_work() as session:
@@ -162,6 +171,7 @@ class Shelf:
                     LISTINGS, {"ids": ids, "prices": [DICE.randint(CHEAPEST, 60_000) for _ in ns], "ns": ns}
                 )
                 session.execute(SUPPLIES, {"ids": ids})
+                session.execute(SALES, {"ids": ids, "sold": [int(DICE.paretovariate(0.4)) * 5_250 % 10**9 for _ in ns]})
                 write_cards(session, ids, on=business_day(business_now(session)))
             self.ids += ids
         settle()
@@ -183,20 +193,22 @@ def fetch(port: int, path: str) -> Any:
         return json.load(answer)
 
 
-def asked(after: tuple[int, str], *, word: str = "", **facets: str) -> str:
-    """The path of a list by price that begins behind a place."""
+def asked(after: tuple[int, str], *, word: str = "", sort: str = "price", **facets: str) -> str:
+    """The path of a list, by price unless `sort` says else, that begins behind a place."""
     from shop.catalogue.words import question_words
     from shop.http.cursors import encode
     from shop.storefront.api import question_of
 
     given = facets | ({"q": word} if word else {})
-    cursor = encode(question_of("price", facets, question_words(word)), list(after))
-    return "/v1/public/listings?" + urlencode({**given, "sort": "price", "cursor": cursor})
+    cursor = encode(question_of(sort, facets, question_words(word)), list(after))
+    return "/v1/public/listings?" + urlencode({**given, "sort": sort, "cursor": cursor})
 
 
 def first_pages(word: str = "", **facets: str) -> list[str]:
-    """The first page of one question in many words: each begins behind another price that is below every listing's."""
-    return [asked((price, "0" * 32), word=word, **facets) for price in range(20, CHEAPEST)]
+    """The first page of one question in many words: each begins behind another price that is below every listing's, or
+    place that is before every listing's."""
+    sort = "relevance" if word else "price"
+    return [asked((place, "0" * 32), word=word, sort=sort, **facets) for place in range(20, CHEAPEST)]
 
 
 def pages_from(rank: int) -> list[str]:
@@ -367,8 +379,9 @@ def plans(shelf: Shelf) -> list[str]:
 
     with engine().connect() as connection:
         middle = connection.exec_driver_sql(
-            "SELECT category, origin_code AS county, province_code AS province, storage, price_fen AS price,"
-            " listed_at AS newest FROM listing ORDER BY price_fen OFFSET %(half)s LIMIT 1",
+            "SELECT category, county, province, storage, price_fen AS price, price_per_kg_fen AS price_per_kg,"
+            " sold_grams AS best_selling, listed_at AS newest FROM search_entry ORDER BY price_fen"
+            " OFFSET %(half)s LIMIT 1",
             {"half": len(shelf.ids) // 2},
         ).one()
         found = faults(connection, word=COMMON[0], **middle._asdict())

@@ -1,5 +1,6 @@
 """A served market for tests: two cooperatives, an operator, reviewers of two counties, and a client of each."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,16 +19,21 @@ from shop.actor import Actor, Role
 from shop.catalogue.api import reviewing, selling
 from shop.db import unit_of_work
 from shop.http import problems
+from shop.http.again import Again
 from shop.http.routes import mount
 from shop.stock.api import routes as stock
 from shop.storefront.api import routes as storefront
+from shop.storefront.stamps import StampNow
 from tests import builders as a
 
 KEYS = count(1)
 
 
 class Market:
-    """Parties by name; `now` is the instant of every request that asks who is there."""
+    """Parties by name.
+
+    `now` is the instant of every request that asks who is there; `again` hears of the answers that are given again.
+    """
 
     def __init__(self) -> None:
         self.now = a.NOW
@@ -57,6 +63,12 @@ class Market:
         for routes in (selling, reviewing, stock, storefront):
             mount(app, routes, self.who)
         problems.install(app)
+        self.stamps = StampNow()
+        weakref.finalize(self, self.stamps.close)
+        app.wsgi_app = Again(  # type: ignore[method-assign]
+            app.wsgi_app, stamp_now=self.stamps, name=lambda _: "it", told=lambda *answer: self.again.append(answer)
+        )
+        self.again: list[tuple[str, int, float]] = []
         self.client = app.test_client()
 
     def who(self, session: Session) -> tuple[Actor, datetime] | None:

@@ -288,6 +288,7 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
                     "id": listing["product_id"],
                     "name": "洛川苹果",
                     "name_en": "Luochuan apple",
+                    "variety": "",
                     "grade": "一级",
                     "spec": "80mm",
                 },

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from shop import clock
 from shop.accounts.models import Kind
@@ -18,7 +19,7 @@ from shop.catalogue.models import Listing
 from shop.catalogue.words import question_words
 from shop.db import engine, in_unit_of_work, unit_of_work
 from shop.errors import Busy
-from shop.http import cursors
+from shop.http import cursors, limiting
 from shop.stock.models import Supply
 from shop.storefront import queries
 from tests import builders as a
@@ -81,6 +82,14 @@ GOODS = (
         ("%", {"牦牛肉干"}),
         ("_", {"牦牛 奶"}),
         ("果l", set()),
+        ("eef", set()),
+        ("milk", {"牦牛 奶"}),
+        ("luochuan apple", {"洛川苹果"}),
+        ("洛川苹果", {"洛川苹果"}),
+        ("luochuanapple", set()),
+        ("盐池滩羊肉", {"盐池滩羊肉"}),
+        ("池滩羊肉", {"盐池滩羊肉"}),
+        ("盐池滩牛肉", set()),
         ("西瓜", set()),
         ("", {name for name, _ in GOODS}),
         (" ", {name for name, _ in GOODS}),
@@ -90,11 +99,12 @@ GOODS = (
 def test_a_search_finds_exactly_the_names_that_hold_the_words(session: Session, q: str, found: set[str]) -> None:
     cooperative = a.an_organisation(session, Kind.COOPERATIVE)
     products = [a.a_product(session, cooperative, name, name_en=name_en) for name, name_en in GOODS]
-    listings = {a.a_listing(session, product, search_text="", grams=[]).id: product.name for product in products}
+    listings = {a.a_listing(session, product).id: product.name for product in products}
     write_cards(session, listings, on=a.NOW.date())
-    page = queries.listed(session, words=question_words(q), facets={}, sort="price", after=None, limit=100)
-    assert page is not None
-    assert {name for key, name in listings.items() if f"lst_{key.hex}" in page.items} == found
+    words = question_words(q)
+    for sort in ("relevance", "price", "newest") if words else ("price", "newest"):
+        page = queries.listed(session, words=words, facets={}, sort=sort, after=None, limit=100)
+        assert {name for key, name in listings.items() if f"lst_{key.hex}" in page.items} == found, sort
 
 
 def test_filters_hold_together_and_orders_are_kept(market: Market) -> None:
@@ -167,31 +177,61 @@ def test_a_new_price_stands_in_the_very_next_answer(market: Market) -> None:
     assert market.get(f"/v1/public/listings/{listing['id']}")["price_fen"] == 3999
 
 
+def given_again(market: Market, path: str, **headers: str) -> TestResponse:
+    """An answer that was not made for this request; other databases of the server move its snapshots too."""
+    for _ in range(100):
+        before = len(market.again)
+        answer = market.client.get(path, headers=headers)
+        if len(market.again) > before:
+            assert market.again[-1][:2] == ("GET /v1/public/listings", answer.status_code)
+            return answer
+    raise AssertionError("every answer was made anew")
+
+
+def test_an_answer_is_given_again_as_it_was_made(market: Market) -> None:
+    market.listed()
+    first = market.client.get("/v1/public/listings?q=苹果")
+    same = given_again(market, "/v1/public/listings?q=苹果")
+    assert (same.status_code, same.data) == (200, first.data)
+    assert {name: value for name, value in same.headers if name != "X-Request-Id"} == dict(first.headers)
+    tag = first.headers["ETag"]
+    unchanged = given_again(market, "/v1/public/listings?q=苹果", **{"If-None-Match": tag})
+    assert (unchanged.status_code, unchanged.data, unchanged.headers["ETag"]) == (304, b"", tag)
+
+
 def test_an_answer_is_given_again_only_while_nothing_has_changed(market: Market) -> None:
     listing = market.listed()
-
-    def ask(session: Session, seen: str | None) -> queries.Page | None:
-        return queries.listed(session, words=[], facets={}, sort="price", after=None, limit=24, seen=seen)
-
-    def known_again() -> queries.Page | None:
-        """An answer that is not given again at once; other databases of the server move its snapshots too."""
-        seen = in_unit_of_work(lambda session: ask(session, None))
-        assert seen is not None
-        return seen if in_unit_of_work(lambda session: ask(session, seen.stamp)) is None else None
-
-    first = next(filter(None, (known_again() for _ in range(100))))
+    path = "/v1/public/listings"
+    first = given_again(market, path)
+    assert first.get_json()["items"][0]["id"] == listing["id"]
     with engine().connect() as connection, Session(connection) as writing:
         writing.execute(update(Listing).values(card='{"id":"changed"'))
-        own = ask(writing, first.stamp)  # what this transaction has written itself is seen, and has no stamp
-        assert own is not None
-        assert (own.stamp, own.items) == (None, '{"id":"changed","available":0}')
-        meanwhile = in_unit_of_work(lambda session: ask(session, first.stamp))
-        assert meanwhile is None or meanwhile.items == first.items
+        own = queries.listed(writing, words=[], facets={}, sort="price", after=None, limit=24)
+        assert (own.stamp, own.items) == (None, '{"id":"changed","available":0}')  # what is not committed has no stamp
+        assert market.client.get(path).data == first.data
         connection.commit()
-    then = in_unit_of_work(lambda session: ask(session, first.stamp))
-    assert then is not None
-    assert then.items == own.items
-    assert listing["id"] not in then.items
+    for _ in range(5):
+        assert market.client.get(path).get_json()["items"] == [{"id": "changed", "available": 0}]
+
+
+def test_without_the_connection_of_its_own_every_answer_is_made(market: Market) -> None:
+    market.listed()
+    given_again(market, "/v1/public/listings")
+    dedicated = market.stamps._connection
+    assert dedicated is not None
+    with engine().connect() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(%(pid)s)", {"pid": dedicated.info.backend_pid})
+    before = len(market.again)
+    assert len(market.get("/v1/public/listings")["items"]) == 1
+    assert len(market.again) == before
+    given_again(market, "/v1/public/listings")
+
+
+def test_who_asks_too_often_is_given_nothing_again_either(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    market.listed()
+    given_again(market, "/v1/public/listings")
+    monkeypatch.setattr(limiting.counters, "hit", lambda *_: 7.0)
+    assert market.client.get("/v1/public/listings").status_code == 429
 
 
 def test_an_answer_kept_is_not_given_on_another_day(market: Market) -> None:

@@ -78,8 +78,6 @@ def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) ->
         storage=product.storage,
         origin_code=product.origin_code,
         province_code=province_of(product.origin_code),
-        search_text="",
-        grams=[],
         card="",
         review_note=note_beyond(stands, wanted.max_packs, wanted.pack_grams),
     )
