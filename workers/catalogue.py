@@ -7,10 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from shop.catalogue.service import photos, reviewing
+from shop.catalogue.service import photos, reviewing, selling_figures
 from shop.clock import business_now
 from shop.files import images
 from shop.files import service as files
+from shop.orders import queries as orders
 from shop.outbox import service as outbox
 
 LEASE = timedelta(seconds=90)  # longer than the largest photo takes
@@ -50,3 +51,16 @@ def drop_renditions(taken: outbox.Claim, *, photo_id: UUID, **_newer: Any) -> No
 
 
 drop_renditions.calls_out = True  # type: ignore[attr-defined]
+
+
+def add_sold(session: Session, *, supplier_order_id: UUID, **_newer: Any) -> None:
+    """What is confirmed counts as sold."""
+    sold = orders.sold_grams(session, supplier_order_id)
+    selling_figures.add_sold(session, sold, now=business_now(session))
+
+
+def take_back_sold(session: Session, *, supplier_order_id: UUID, **_newer: Any) -> None:
+    """What was confirmed and is cancelled then was not sold after all."""
+    if orders.was_confirmed(session, supplier_order_id):
+        unsold = {key: -grams for key, grams in orders.sold_grams(session, supplier_order_id).items()}
+        selling_figures.add_sold(session, unsold, now=business_now(session))

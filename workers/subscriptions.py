@@ -17,11 +17,17 @@ Consumer = Callable[..., Any]
 
 SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "order.placed": (orders.confirm_on_terms, notices.tell, notices.mail),
+    "supplier_order.confirmed": (catalogue.add_sold,),
     "supplier_order.accepted": (notices.tell,),
     "supplier_order.shipped": (notices.tell,),
     "supplier_order.delivered": (notices.tell, notices.mail),
     "supplier_order.inspected": (payments.after_inspection,),
-    "supplier_order.cancelled": (payments.after_cancellation, notices.tell, notices.mail),
+    "supplier_order.cancelled": (
+        payments.after_cancellation,
+        catalogue.take_back_sold,
+        notices.tell,
+        notices.mail,
+    ),
     "application.returned": (notices.tell, notices.mail),
     "certificate.returned": (notices.tell,),
     "photo.uploaded": (catalogue.make_renditions,),

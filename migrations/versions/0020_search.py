@@ -4,6 +4,8 @@ The entries and postings of the listings that are there are made here, so that n
 new code starts. The columns `listing.search_text` and `listing.grams` stay for processes of before, which write them.
 """
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -110,6 +112,15 @@ END $$
 """
 
 
+def fill(run: Callable[[str], object]) -> None:
+    """Make the entries and postings of the listings that are there."""
+    run(AS_COMPARED)
+    run(FILL_ENTRIES.replace("as_compared(", "pg_temp.as_compared("))
+    run(FILL_POSTINGS)
+    run(FILL_WHOLE_NAMES)
+    run(FILL_ENGLISH)
+
+
 def upgrade() -> None:
     op.add_column("product", sa.Column("variety", sa.Text(), server_default="", nullable=False))
     op.alter_column("listing", "search_text", server_default="")
@@ -145,11 +156,7 @@ def upgrade() -> None:
         sa.Column("listing_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("word", "place", "listing_id", name=op.f("pk_search_posting")),
     )
-    op.execute(AS_COMPARED)
-    op.execute(FILL_ENTRIES.replace("as_compared(", "pg_temp.as_compared("))
-    op.execute(FILL_POSTINGS)
-    op.execute(FILL_WHOLE_NAMES)
-    op.execute(FILL_ENGLISH)
+    fill(op.execute)
     for name, facet in (("", ()), ("category_", ("category",))):
         for sort, column in SORTED.items():
             op.create_index(

@@ -81,16 +81,21 @@ def pieces(*, name: str, name_en: str, variety: str, county: str) -> dict[str, F
 # A place is a whole number that sorts what a search finds: the fit, then how much was sold, then what is newest.
 SECONDS = 2**40
 FITS = 2**45
+MOST = 31
 
 
 def place_below_fit(sold_grams: int, listed_at: datetime) -> int:
     """Where a listing stands among those of equal fit.
 
-    What was sold counts in doublings of a kilogram, so that a listing moves about forty times in its life and not with
+    What was sold counts in doublings of a kilogram, so that a listing moves a few times in its life and not with
     every order.
     """
-    doublings = min((sold_grams // 1000).bit_length(), 31)
-    return (31 - doublings) * SECONDS + SECONDS - 1 - int(listed_at.timestamp())
+    return (MOST - doublings(sold_grams)) * SECONDS + SECONDS - 1 - int(listed_at.timestamp())
+
+
+def doublings(sold_grams: int) -> int:
+    """How often a kilogram doubled to what was sold."""
+    return min((max(sold_grams, 0) // 1000).bit_length(), MOST)
 
 
 def place_of(fit: Fit, below: int) -> int:

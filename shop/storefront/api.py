@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,7 @@ from shop.errors import Invalid, NotFound
 from shop.http import cursors
 from shop.http.routes import PUBLIC, Raw, Routes
 from shop.ids import ListingId
-from shop.storefront import queries
+from shop.storefront import counting, queries
 from shop.storefront.schemas import (
     CardPage,
     CategoryList,
@@ -25,6 +26,8 @@ from shop.storefront.schemas import (
     DivisionList,
     DivisionOut,
     DivisionsQuery,
+    FacetsOut,
+    FacetsQuery,
     Filters,
     ListQuery,
     PairingList,
@@ -54,6 +57,14 @@ def list_listings(session: Session, query: ListQuery) -> Raw:
         place = page.key.isoformat() if isinstance(page.key, datetime) else page.key
         following = f'"{cursors.encode(question, [place, page.last.hex])}"'
     return Raw(f'{{"items":[{page.items}],"next":{following}}}'.encode(), stamp=page.stamp)
+
+
+@routes.get("/facets", allow=PUBLIC, answers={200: FacetsOut})
+def count_facets(session: Session, query: FacetsQuery) -> Raw:
+    """How many goods each choice of a filter would show, exactly: under the words and all other filters."""
+    words = question_words(query.q or "")
+    stamp, total, found = counting.facets(session, words=words, chosen=facets_of(query))
+    return Raw(msgspec.json.encode({"total": total, "facets": found}), stamp=stamp)
 
 
 def facets_of(query: Filters) -> dict[str, Any]:

@@ -111,6 +111,39 @@ class CardPage(Out):
     next: str | None
 
 
+class FacetsQuery(Filters):
+    """Which goods to count: as the list takes them."""
+
+
+class FacetCount(Out):
+    """How many listings choosing this value would show; `value` is what the list's filter takes."""
+
+    value: str
+    name: str | None
+    count: int
+
+
+class Facets(Out):
+    """The values of each filter that lead to anything, each counted under all the other filters that are given."""
+
+    province: list[FacetCount]
+    county: list[FacetCount]
+    key_county: list[FacetCount]
+    category: list[FacetCount]
+    certificate: list[FacetCount]
+    storage: list[FacetCount]
+    in_season: list[FacetCount]
+    in_stock: list[FacetCount]
+    price_band: list[FacetCount]
+
+
+class FacetsOut(Out):
+    """`total`: how many listings pass all the filters."""
+
+    total: int
+    facets: Facets
+
+
 class WindowOut(Out):
     """Packs that are ready from a day until (and without) another."""
 
