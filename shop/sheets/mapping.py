@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from shop.money import MAX_FEN, MAX_QUANTITY
-from shop.sheets.reader import Sheet
+from shop.sheets.reader import Sheet, Stream
 from shop.sheets.text import folded, half_width
 from shop.sheets.xlsx import UNCALCULATED, Cell
 
@@ -204,6 +204,44 @@ def map_columns(
     return HeaderMap(found, unknown, missing, errors)
 
 
+class RowParser:
+    """Reads the rows of one sheet, one at a time."""
+
+    def __init__(self, columns: Sequence[Column], mapping: HeaderMap) -> None:
+        self.mapping = mapping
+        self._readers = [
+            (column, mapping.found[column.name].index, _reader(column, mapping.found[column.name].unit))
+            for column in columns
+            if column.name in mapping.found
+        ]
+        self._places = [place for _, place, _ in self._readers]
+
+    def read(self, number: int, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[RowError]] | None:
+        """The values that can be read and an error for each that cannot; None for a row without any cell of ours."""
+        width = len(cells)
+        if all(place >= width or cells[place] is None for place in self._places):
+            return None
+        values: dict[str, Any] = {}
+        errors: list[RowError] = []
+        for column, place, take in self._readers:
+            cell = cells[place] if place < width else None
+            if cell is None:
+                values[column.name] = None
+                if column.required:
+                    errors.append(error_at(number, column, self.mapping, None, "required"))
+                continue
+            try:
+                values[column.name] = take(cell)
+            except _Wrong as error:
+                errors.append(error_at(number, column, self.mapping, cell, error.code, error.limit))
+        return values, errors
+
+
+def header_errors(sheet: Sheet | Stream, mapping: HeaderMap) -> list[RowError]:
+    """What is wrong with the header, at its row."""
+    return [error_at(sheet.header_row, column, mapping, titles, code) for column, code, titles in mapping.errors]
+
+
 def parse(
     sheet: Sheet,
     columns: Sequence[Column],
@@ -213,60 +251,48 @@ def parse(
 ) -> Parsed:
     """Read every row, collecting all errors; `key` names the columns that together may not repeat in the file."""
     mapping = map_columns(sheet.header, columns, remembered)
-    errors: list[RowError] = []
-    count = 0
-
-    def wrong(row: int, column: Column, value: Cell, code: str, limit: object = "") -> None:
-        nonlocal count
-        count += 1
-        if len(errors) < MAX_ERRORS:
-            errors.append(_error(row, column, mapping, value, code, limit))
-
-    for column, code, titles in mapping.errors:
-        wrong(sheet.header_row, column, titles, code)
-    readers = [
-        (column, mapping.found[column.name].index, _reader(column, mapping.found[column.name].unit))
-        for column in columns
-        if column.name in mapping.found
-    ]
+    errors = header_errors(sheet, mapping)
+    count = len(errors)
+    parser = RowParser(columns, mapping)
     unique = bool(key) and all(name in mapping.found for name in key)
     seen: dict[tuple[Any, ...], int] = {}
     rows: list[ParsedRow] = []
-    places = [place for _, place, _ in readers]
     for number, cells in sheet.rows:
-        if all(place >= len(cells) or cells[place] is None for place in places):
+        read = parser.read(number, cells)
+        if read is None:
             continue
-        before = count
-        values: dict[str, Any] = {}
-        for column, place, take in readers:
-            cell = cells[place] if place < len(cells) else None
-            if cell is None:
-                values[column.name] = None
-                if column.required:
-                    wrong(number, column, None, "required")
-                continue
-            try:
-                values[column.name] = take(cell)
-            except _Wrong as error:
-                wrong(number, column, cell, error.code, error.limit)
+        values, wrong = read
         if unique and all(values.get(name) is not None for name in key):
             identity = tuple(values[name] for name in key)
             first = seen.setdefault(identity, number)
             if first != number:
                 by = next(column for column in columns if column.name == key[0])
-                wrong(number, by, cells[mapping.found[by.name].index], "duplicate", first)
-        if count == before:
+                value = cells[mapping.found[by.name].index]
+                wrong.append(error_at(number, by, mapping, value, "duplicate", first))
+        if wrong:
+            count += len(wrong)
+            errors.extend(wrong[: MAX_ERRORS - len(errors)])
+        else:
             rows.append(ParsedRow(number, values))
     return Parsed(rows, errors, count, mapping)
 
 
-def _error(row: int, column: Column, mapping: HeaderMap, value: Cell, code: str, limit: object) -> RowError:
-    zh, en = MESSAGES[code]
+def error_at(
+    row: int,
+    column: Column,
+    mapping: HeaderMap,
+    value: Cell,
+    code: str,
+    limit: object = "",
+    words: tuple[str, str] | None = None,
+) -> RowError:
+    """The error of a cell with its words; `words` are those of a code that only the import itself knows."""
+    zh, en = words or MESSAGES[code]
     title = mapping.found[column.name].title if column.name in mapping.found else column.titles[0]
     shown = "" if value is None else str(value)
     shown = shown if len(shown) <= 80 else shown[:79] + "…"
-    words = {"title": title, "limit": limit, "value": shown, "choices": "、".join(column.choices)}
-    return RowError(row, column.name, title, shown, code, zh.format_map(words), en.format_map(words))
+    facts = {"title": title, "limit": limit, "value": shown, "choices": "、".join(column.choices)}
+    return RowError(row, column.name, title, shown, code, zh.format_map(facts), en.format_map(facts))
 
 
 def _places(places: Mapping[str, list[int]], names: Sequence[str]) -> list[int]:

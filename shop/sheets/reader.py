@@ -5,12 +5,12 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, NamedTuple
 
 from shop.sheets import xlsx
 from shop.sheets.text import SheetError, trimmed, unquoted
-from shop.sheets.xlsx import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_TEXT, Cell, too_large
+from shop.sheets.xlsx import MAX_COLUMNS, Cell, Limits, too_large
 
 MAX_FILE = 20 * 2**20
 _HEADER_WITHIN = 20  # rows that may stand above the header: a title, a note, a date
@@ -37,46 +37,64 @@ class Sheet:
     rows: list[Row]
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A sheet whose rows are read as they are taken, once; a fault further down is a SheetError where it is met."""
+
+    header: tuple[str, ...]
+    header_row: int
+    rows: Iterator[Row]
+
+
 def read(source: bytes | IO[bytes], name: str = "", *, sheet: str | None = None) -> Sheet:
     """The rows of an xlsx or csv file of at most 20 MiB, or SheetError with the reason.
 
     The content decides what the file is; `name` is only kept. `sheet` names the worksheet of an xlsx file, by default
     it is the first visible one that holds anything.
     """
-    data = source if isinstance(source, bytes) else source.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
+    found = stream(io.BytesIO(source) if isinstance(source, bytes) else source, sheet=sheet, limits=xlsx.WHOLE)
+    return Sheet(name, found.header, found.header_row, list(found.rows))
+
+
+def stream(source: IO[bytes], *, sheet: str | None = None, limits: Limits = xlsx.STREAMED) -> Stream:
+    """The same row by row, for a file that stays open meanwhile: memory does not grow with the rows."""
+    size = source.seek(0, io.SEEK_END)
+    source.seek(0)
+    if size > MAX_FILE:
         raise too_large(f"more than {MAX_FILE // 2**20} MiB", f"超过 {MAX_FILE // 2**20} MiB")
-    if not data.strip():
+    start = source.read(2**12)
+    source.seek(0)
+    if not start.strip() and not source.read().strip():
         raise SheetError("empty", "The file is empty.", "文件是空的。")
-    merged: list[tuple[int, int, int, int]] = []
-    if data.startswith(b"PK\x03\x04"):
-        found = xlsx.grid(data, sheet)
-        merged = found.merged
-        rows = list(_cleaned(found.rows))
-    elif data.startswith(b"\xd0\xcf\x11\xe0"):
+    merged: xlsx.Merged = []
+    if start.startswith(b"PK\x03\x04"):
+        merged, cells = xlsx.sheet_of(source, sheet, limits)
+    elif start.startswith(b"\xd0\xcf\x11\xe0"):
         raise SheetError(
             "old_format",
             "This is an old .xls file or one with a password; save it as .xlsx without a password.",
             "这是旧版 .xls 或已加密的文件，请另存为不带密码的 .xlsx。",
         )
     else:
-        rows = list(_cleaned(_csv_rows(data)))
-    if not rows:
+        cells = _csv_rows(source, limits)
+    rows = _cleaned(cells)
+    first = list(islice(rows, _HEADER_WITHIN * 2))
+    if not first:
         raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
-    header, last = _header(rows, merged)
-    return Sheet(name, header, last, [row for row in rows if row.number > last])
+    header, last = _header(first, merged)
+    return Stream(header, last, chain((row for row in first if row.number > last), rows))
 
 
-def _cleaned(rows: Iterator[tuple[int, list[Cell]]] | list[tuple[int, list[Cell]]]) -> Iterator[Row]:
+def _cleaned(rows: Iterator[tuple[int, list[Cell]]]) -> Iterator[Row]:
     for number, cells in rows:
         values = tuple([(trimmed(cell) or None) if isinstance(cell, str) else cell for cell in cells])
         if any(value is not None for value in values):
             yield Row(number, values)
 
 
-def _header(rows: list[Row], merged: list[tuple[int, int, int, int]]) -> tuple[tuple[str, ...], int]:
+def _header(rows: list[Row], merged: xlsx.Merged) -> tuple[tuple[str, ...], int]:
     """The titles and the number of the last row they take; a title over the whole table above them is passed over."""
-    width = max(len(row.cells) for row in rows[: _HEADER_WITHIN * 2])
+    width = max(len(row.cells) for row in rows)
     first = rows[0]
     if width > 1:
         several = (row for row in rows[:_HEADER_WITHIN] if sum(cell is not None for cell in row.cells) > 1)
@@ -85,7 +103,7 @@ def _header(rows: list[Row], merged: list[tuple[int, int, int, int]]) -> tuple[t
     if any(top == bottom == first.number and right > left for top, left, bottom, right in merged):
         last += 1  # a group over several columns has its columns named below it
     last = max([last, *(bottom for top, _, bottom, _ in merged if top == first.number and bottom <= first.number + 3)])
-    levels = {row.number: row.cells for row in islice(rows, _HEADER_WITHIN * 2) if first.number <= row.number <= last}
+    levels = {row.number: row.cells for row in rows if first.number <= row.number <= last}
     width = max(len(cells) for cells in levels.values())
     corner = {
         (row, column): (top, left)
@@ -111,56 +129,68 @@ def _title(cell: Cell) -> str:
     return "" if cell is None else " ".join(str(cell).split())
 
 
-def _csv_rows(data: bytes) -> Iterator[tuple[int, list[Cell]]]:
-    text = _decoded(data)
-    head = "".join(islice(text, 50))
-    text.seek(0)
-    if head.lstrip("\ufeff \r\n\t").startswith(("<", "%PDF-", "{\\rtf")):
-        raise _not_a_spreadsheet()
-    count = 0
-    records = csv.reader(text, delimiter=_delimiter(head), strict=True)
+def _csv_rows(source: IO[bytes], limits: Limits) -> Iterator[tuple[int, list[Cell]]]:
+    encoding = _encoding(source, limits)
+    source.seek(0)
+    text = io.TextIOWrapper(source, encoding, newline="")
     try:
-        for number, record in enumerate(records, start=1):
-            while record and not record[-1]:
-                record.pop()
-            count += len(record)
-            if len(record) > MAX_COLUMNS:
-                raise too_large(f"more than {MAX_COLUMNS} columns", f"超过 {MAX_COLUMNS} 列")
-            if number > MAX_ROWS or count > MAX_CELLS:
-                raise too_large(f"more than {MAX_ROWS} rows or {MAX_CELLS} cells", f"超过 {MAX_ROWS} 行")
-            yield number, [unquoted(cell) for cell in record]
-    except csv.Error as error:
-        raise SheetError(
-            "damaged", f"Line {records.line_num} is not valid csv.", f"第 {records.line_num} 行不是有效的 csv。"
-        ) from error
+        head = "".join(islice(text, 50))
+        text.seek(0)
+        if head.lstrip("\ufeff \r\n\t").startswith(("<", "%PDF-", "{\\rtf")):
+            raise _not_a_spreadsheet()
+        count = 0
+        records = csv.reader(text, delimiter=_delimiter(head), strict=True)
+        try:
+            for number, record in enumerate(records, start=1):
+                while record and not record[-1]:
+                    record.pop()
+                count += len(record)
+                if len(record) > MAX_COLUMNS:
+                    raise too_large(f"more than {MAX_COLUMNS} columns", f"超过 {MAX_COLUMNS} 列")
+                if number > limits.rows + _HEADER_WITHIN or count > limits.cells:
+                    raise too_large(f"more than {limits.rows} rows or {limits.cells} cells", f"超过 {limits.rows} 行")
+                yield number, [unquoted(cell) for cell in record]
+        except csv.Error as error:
+            raise SheetError(
+                "damaged", f"Line {records.line_num} is not valid csv.", f"第 {records.line_num} 行不是有效的 csv。"
+            ) from error
+    finally:
+        text.detach()  # the file is the caller's to close
 
 
-def _decoded(data: bytes) -> io.TextIOWrapper:
-    """The text of a csv file as a stream: UTF-16 and UTF-8 by their mark, UTF-8 if it is valid, else GB18030."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+def _pieces(source: IO[bytes]) -> Iterator[bytes]:
+    source.seek(0)
+    while piece := source.read(2**16):
+        yield piece
+
+
+def _encoding(source: IO[bytes], limits: Limits) -> str:
+    """The encoding of a csv file: UTF-16 and UTF-8 by their mark, UTF-8 if it is valid, else GB18030."""
+    start = next(_pieces(source), b"")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encodings = ["utf-16"]
-    elif b"\x00" in data:
+    elif any(b"\x00" in piece for piece in _pieces(source)):
         raise _not_a_spreadsheet()
     else:
         encodings = ["utf-8-sig", "gb18030"]
     for encoding in encodings:
-        if _is_text(data, encoding):
-            return io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
+        if _is_text(source, encoding, limits):
+            return encoding
     raise _not_a_spreadsheet()
 
 
-def _is_text(data: bytes, encoding: str) -> bool:
+def _is_text(source: IO[bytes], encoding: str, limits: Limits) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     length = 0
     try:
-        for start in range(0, len(data), 2**16):
-            piece = decoder.decode(data[start : start + 2**16], start + 2**16 >= len(data))
+        for data in chain(_pieces(source), [b""]):
+            piece = decoder.decode(data, not data)
             length += len(piece)
             if not piece.isprintable() and any(char < " " and char not in "\t\r\n\v\f" for char in set(piece)):
                 return False
     except UnicodeDecodeError:
         return False
-    if length > MAX_TEXT * 2:
+    if length > limits.text * 2:
         raise too_large("too much text", "文字过多")
     return True
 

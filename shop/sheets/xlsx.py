@@ -6,10 +6,12 @@ bounded. A library that builds the whole grid first was measured to end the proc
 cells, and to take 1.4 GB for one long shared text used often.
 """
 
-import io
 import re
 import zipfile
 import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import IO
 from xml.parsers import expat
@@ -19,20 +21,37 @@ from shop.sheets.text import SheetError
 Cell = str | int | float | bool | date | datetime | None
 
 MAX_ENTRIES = 1_000
-MAX_UNPACKED = 256 * 2**20
-MAX_PART = 128 * 2**20
 MAX_RATIO = 200
-MAX_ELEMENTS = 3_500_000
-MAX_ROWS = 100_000
 MAX_COLUMNS = 256
-MAX_CELLS = 1_000_000
-MAX_TEXT = 10_000_000
 MAX_CELL_TEXT = 32_767  # what Excel itself allows in a cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may hold; `text` is characters, of the shared texts of an xlsx file and twice that of its cells."""
+
+    rows: int = 100_000
+    cells: int = 1_000_000
+    elements: int = 3_500_000
+    text: int = 10_000_000
+    texts: int = 1_000_000
+    part: int = 128 * 2**20
+    unpacked: int = 256 * 2**20
+
+
+WHOLE = Limits()
+"""For a sheet whose rows are held in memory."""
+STREAMED = Limits(cells=4_000_000, elements=9_000_000, text=20_000_000, part=384 * 2**20, unpacked=512 * 2**20)
+"""For a sheet whose rows are taken one by one and let go."""
+Merged = list[tuple[int, int, int, int]]
+"""Merged ranges: top, left, bottom, right."""
 UNCALCULATED = "#FORMULA!"
 """Stands for a formula that no program has worked out yet, so that it is refused instead of read as empty."""
 
 _CHUNK = 64 * 2**10
 _LONGEST_TAG = 4 * _CHUNK
+_LONGEST_MERGE = 120
+_MERGE = re.compile(rb"""<(?:\w{1,20}:)?mergeCell\s[^<>]{0,60}?ref=["']([A-Z0-9]{1,10}:[A-Z0-9]{1,10})["']""")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CELL_NAME = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 _DATE_FORMATS = {*range(14, 18), 22, *range(27, 32), 36, *range(50, 59)}
@@ -53,21 +72,16 @@ def _damaged() -> SheetError:
     return SheetError("damaged", "The xlsx file is damaged.", "xlsx 文件已损坏，请重新另存后上传。")
 
 
-class Grid:
-    """The cells of one worksheet: `rows` by number (from 1), each with its values by column (from 0)."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rows: list[tuple[int, list[Cell]]] = []
-        self.merged: list[tuple[int, int, int, int]] = []  # top, left, bottom, right
-
-    def merge(self, reference: str) -> None:
-        """Note the range of merged cells, if it starts near the top, where headers are."""
+def _merged(references: list[str]) -> Merged:
+    """The ranges of merged cells that start near the top, where headers are."""
+    found: Merged = []
+    for reference in references:
         corners = [_CELL_NAME.fullmatch(corner) for corner in reference.split(":")]
-        if len(corners) == 2 and corners[0] and corners[1] and len(self.merged) < 1_000:
+        if len(corners) == 2 and corners[0] and corners[1] and len(found) < 1_000:
             (top, left), (bottom, right) = [(int(c[2]), _column_of(c[1])) for c in corners if c]
             if top <= 30 and right < MAX_COLUMNS:
-                self.merged.append((top, left, bottom, right))
+                found.append((top, left, bottom, right))
+    return found
 
 
 class _Parser:
@@ -82,8 +96,8 @@ class _Parser:
     def text(self, data: str) -> None:
         """Takes character data."""
 
-    def feed(self, source: IO[bytes]) -> None:
-        """Parse a part that has been measured; refuses document types and entities."""
+    def feed(self, source: IO[bytes]) -> Generator[None]:
+        """Parse a part that has been measured, a piece at each step; refuses document types and entities."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
 
@@ -112,7 +126,9 @@ class _Parser:
             parser.Parse(chunk)
             if taken - parser.CurrentByteIndex > _LONGEST_TAG:  # expat starts an unfinished tag anew at every chunk
                 raise _damaged()
+            yield
         parser.Parse(b"", True)
+        yield
 
 
 class _Sheets(_Parser):
@@ -177,9 +193,10 @@ class _Styles(_Parser):
 class _Strings(_Parser):
     """sharedStrings.xml: the texts that cells point to; a cell shares the text, it does not copy it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.texts: list[str] = []
         self.total = 0
+        self._limits = limits
         self._parts: list[str] = []
         self._in_text = False
         self._phonetic = 0
@@ -200,23 +217,28 @@ class _Strings(_Parser):
             self._phonetic -= 1
         elif name == "si":
             self.texts.append(_plain("".join(self._parts)))
+            if len(self.texts) > self._limits.texts:
+                raise too_large("too many different texts", "不同的文字过多")
 
     def text(self, data: str) -> None:
         if self._in_text:
             self._parts.append(data)
             self.total += len(data)
-            if self.total > MAX_TEXT:
+            if self.total > self._limits.text:
                 raise too_large("too much text", "文字过多")
 
 
 class _Worksheet(_Parser):
-    """A worksheet's cells into a grid.
+    """A worksheet's cells: `rows` takes each row by number (from 1) with its values by column (from 0).
 
     The three handlers run a few million times for a large file, so they are closures over plain variables: half the
     time of methods over attributes.
     """
 
-    def __init__(self, grid: Grid, texts: list[str], dates: set[str], epoch: datetime) -> None:
+    def __init__(self, limits: Limits, texts: list[str], dates: set[str], epoch: datetime) -> None:
+        self.rows: list[tuple[int, list[Cell]]] = []
+        most_text = limits.text * 2
+        taken = 0
         places = {_letters(place): place for place in range(MAX_COLUMNS)}
         row = count = length = 0
         column = -1
@@ -253,19 +275,17 @@ class _Worksheet(_Parser):
                 formula = True
             elif name == "rPh":
                 phonetic += 1
-            elif name == "mergeCell":
-                grid.merge(attributes.get("ref", ""))
 
         def text(data: str) -> None:
             nonlocal length
             if taking:
                 parts.append(data)
                 length += len(data)
-                if length > MAX_TEXT * 2:
+                if length > most_text:
                     raise too_large("too much text", "文字过多")
 
         def end(name: str) -> None:
-            nonlocal taking, count, phonetic
+            nonlocal taking, count, phonetic, taken
             if name == "v" or name == "t":
                 taking = False
             elif name == "c":
@@ -288,16 +308,17 @@ class _Worksheet(_Parser):
                 count += gap + 1
                 if column >= MAX_COLUMNS:
                     raise too_large(f"more than {MAX_COLUMNS} columns", f"超过 {MAX_COLUMNS} 列")
-                if count > MAX_CELLS:
-                    raise too_large(f"more than {MAX_CELLS} cells", f"超过 {MAX_CELLS} 个单元格")
+                if count > limits.cells:
+                    raise too_large(f"more than {limits.cells} cells", f"超过 {limits.cells} 个单元格")
                 if gap:
                     values.extend([None] * gap)
                 values.append(value)
             elif name == "row":
                 if values:
-                    grid.rows.append((row, values))
-                    if len(grid.rows) > MAX_ROWS:
-                        raise too_large(f"more than {MAX_ROWS} rows", f"超过 {MAX_ROWS} 行")
+                    self.rows.append((row, values))
+                    taken += 1
+                    if taken > limits.rows:
+                        raise too_large(f"more than {limits.rows} rows", f"超过 {limits.rows} 行")
             elif name == "rPh":
                 phonetic -= 1
 
@@ -347,13 +368,19 @@ def _number(raw: str, epoch: datetime | None) -> Cell:
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
-def grid(data: bytes, wanted: str | None = None) -> Grid:
-    """The worksheet of that name, or else the first visible one with a value in it; refuses with SheetError."""
-    if data.count(b"PK\x01\x02") > MAX_ENTRIES:  # before the directory is read, which takes memory for each entry
-        raise _bomb()
+def sheet_of(source: IO[bytes], wanted: str | None, limits: Limits) -> tuple[Merged, Iterator[tuple[int, list[Cell]]]]:
+    """The worksheet of that name, or else the first visible one with a value in it: merged ranges near its top, and its
+    rows as they are read, each with its values by column (from 0). Refuses with SheetError, also while it is read."""
+    rows = _damage_told(_rows(source, wanted, limits))
+    merged = next(rows, None)
+    if not isinstance(merged, list):
+        raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
+    return merged, rows  # type: ignore[return-value]  # only the first item is the merged ranges
+
+
+def _damage_told(rows: Iterator[Merged | tuple[int, list[Cell]]]) -> Iterator[Merged | tuple[int, list[Cell]]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _grid(archive, wanted)
+        yield from rows
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -368,54 +395,93 @@ def grid(data: bytes, wanted: str | None = None) -> Grid:
         raise _damaged() from error
 
 
-def _grid(archive: zipfile.ZipFile, wanted: str | None) -> Grid:
+def _rows(source: IO[bytes], wanted: str | None, limits: Limits) -> Iterator[Merged | tuple[int, list[Cell]]]:
+    """The merged ranges of the worksheet, then its rows; nothing when no worksheet holds a value."""
+    _count_entries(source)
+    with zipfile.ZipFile(source) as archive:
+        names = _checked(archive, limits)
+        workbook, relations, styles, strings = _Sheets(), _Relations(), _Styles(), _Strings(limits)
+
+        def parse(parser: _Parser, path: str, limit: int = limits.part) -> None:
+            with archive.open(path) as part:
+                _measure(part, limits, limit)
+            with archive.open(path) as part:
+                for _ in parser.feed(part):
+                    pass
+
+        parse(workbook, "xl/workbook.xml", 2**22)
+        parse(relations, "xl/_rels/workbook.xml.rels", 2**22)
+        if relations.targets.get("styles") in names:
+            parse(styles, relations.targets["styles"], 2**24)
+        if relations.targets.get("sharedStrings") in names:
+            parse(strings, relations.targets["sharedStrings"])
+        for name, relation in workbook.found:
+            if wanted is not None and name != wanted:
+                continue
+            path = relations.targets[relation]
+            with archive.open(path) as part:
+                merged = _merged(_measure(part, limits, limits.part))
+            worksheet = _Worksheet(limits, strings.texts, styles.dates, workbook.epoch)
+            any_row = False
+            with archive.open(path) as part, closing(worksheet.feed(part)) as pieces:
+                for _ in pieces:
+                    if worksheet.rows and not any_row:
+                        any_row = True
+                        yield merged
+                    yield from worksheet.rows
+                    worksheet.rows.clear()
+            if any_row:
+                return
+
+
+def _count_entries(source: IO[bytes]) -> None:
+    """Refuse too many entries before the directory is read, which takes memory for each of them."""
+    source.seek(0)
+    found, before = 0, b""
+    while chunk := source.read(2**20):
+        found += (before + chunk).count(b"PK\x01\x02")
+        before = chunk[-3:]
+    if found > MAX_ENTRIES:
+        raise _bomb()
+
+
+def _checked(archive: zipfile.ZipFile, limits: Limits) -> set[str]:
+    """The names of the entries of an archive that is a workbook and promises to unpack to something bearable."""
     entries = archive.infolist()
-    names = [entry.filename for entry in entries]
-    if "[Content_Types].xml" not in names or "xl/workbook.xml" not in names:
+    names = {entry.filename for entry in entries}
+    if not {"[Content_Types].xml", "xl/workbook.xml"} <= names:
         raise SheetError("not_a_spreadsheet", "The archive is not an xlsx file.", "该压缩文件不是 xlsx 表格。")
-    if len(set(names)) < len(names) or any(_leads_out(entry.orig_filename) for entry in entries):
+    if len(names) < len(entries) or any(_leads_out(entry.orig_filename) for entry in entries):
         raise SheetError("unsafe_archive", "The archive has unsafe entry names.", "文件内部的路径不安全。")
     if any(entry.flag_bits & 1 for entry in entries):
         raise SheetError("encrypted", "The file is protected by a password.", "文件已加密，请取消密码后上传。")
     packed = sum(entry.compress_size for entry in entries)
     unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > MAX_UNPACKED or unpacked > 2**20 + MAX_RATIO * packed:
+    if unpacked > limits.unpacked or unpacked > 2**20 + MAX_RATIO * packed:
         raise _bomb()
-
-    def parse(parser: _Parser, path: str, limit: int = MAX_PART) -> None:
-        with archive.open(path) as part:
-            _measure(part, limit)
-        with archive.open(path) as part:
-            parser.feed(part)
-
-    workbook, relations, styles, strings = _Sheets(), _Relations(), _Styles(), _Strings()
-    parse(workbook, "xl/workbook.xml", 2**22)
-    parse(relations, "xl/_rels/workbook.xml.rels", 2**22)
-    if relations.targets.get("styles") in names:
-        parse(styles, relations.targets["styles"], 2**24)
-    if relations.targets.get("sharedStrings") in names:
-        parse(strings, relations.targets["sharedStrings"])
-    for name, relation in workbook.found:
-        if wanted is not None and name != wanted:
-            continue
-        found = Grid(name)
-        parse(_Worksheet(found, strings.texts, styles.dates, workbook.epoch), relations.targets[relation])
-        if found.rows:
-            return found
-    raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
+    return names
 
 
-def _measure(part: IO[bytes], limit: int) -> None:
-    """Refuse a part that is too large, without parsing it: unpacking and counting takes a tenth of the time."""
+def _measure(part: IO[bytes], limits: Limits, most: int) -> list[str]:
+    """Refuse a part that is too large, without parsing it: unpacking and counting takes a tenth of the time.
+
+    Gives the references of merged cells, which stand behind the rows and are wanted before them.
+    """
     size = elements = cells = 0
+    merged: list[str] = []
+    before = b""
     while chunk := part.read(_CHUNK):
         size += len(chunk)
         elements += chunk.count(b"<") - chunk.count(b"</")
         cells += chunk.count(b"</c>")
-        if size > limit:
+        if size > most:
             raise _bomb()
-        if elements > MAX_ELEMENTS or cells > MAX_CELLS:
-            raise too_large(f"more than {MAX_CELLS} cells", f"超过 {MAX_CELLS} 个单元格")
+        if elements > limits.elements or cells > limits.cells:
+            raise too_large(f"more than {limits.cells} cells", f"超过 {limits.cells} 个单元格")
+        if len(merged) < 10_000 and b"mergeCell" in (both := before + chunk):
+            merged += [found.decode() for found in _MERGE.findall(both)]
+        before = chunk[-_LONGEST_MERGE:]
+    return list(dict.fromkeys(merged))
 
 
 def _leads_out(name: str) -> bool:
