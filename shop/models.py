@@ -10,6 +10,7 @@ from shop.audit import models as audit
 from shop.catalogue import models as catalogue
 from shop.catalogue.monitoring import models as monitoring
 from shop.catalogue import models_search as search
+from shop.catalogue.intake import models as intake
 from shop.clock import BusinessClock
 from shop.db import Model
 from shop.facts import models as facts
@@ -38,6 +39,9 @@ rooms = (
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
     logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
     reporting, search, stock, BusinessClock,
+    accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, intake, jobs,
+    ledger, logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
+    reporting, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

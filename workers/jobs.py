@@ -1,10 +1,11 @@
 """Long work: one function per kind of job, run under the claim of its event.
 
-A function opens its own units of work, says how far it is and gives back the finished file. It sees every row, so it
-asks again for what the job's organisation may see.
+A function opens its own units of work, says how far it is and gives back the finished file, if it makes one. It sees
+every row, so it asks again for what the job's organisation may see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.catalogue.intake import uploading
 from shop.db import unit_of_work
 from shop.documents import rendering
 from shop.errors import Busy, NotFound, Refusal
@@ -23,6 +25,7 @@ from shop.jobs.models import ALIVE, Job, JobStatus
 from shop.orders.models import Order
 from shop.orders.queries_documents import order_paper
 from shop.outbox import service as outbox
+from workers import intake
 
 log = structlog.get_logger()
 LEASE = timedelta(seconds=60)  # more than any step between two reports takes
@@ -42,8 +45,25 @@ class Ended(Exception):
     """The job was cancelled, or ended by another worker: what was made of it is dropped."""
 
 
-Report = Callable[[int], None]
-"""Says how far the job is, in percent; raises Ended when there is no need to go on."""
+class Report:
+    """What a job says of itself while it runs; Ended when there is no need to go on."""
+
+    def __init__(self, taken: outbox.Claim, job_id: UUID) -> None:
+        self.taken, self.job_id = taken, job_id
+
+    def __call__(self, progress: int) -> None:
+        """The job is so far, in percent."""
+        with self.step(progress):
+            pass
+
+    @contextmanager
+    def step(self, progress: int) -> Iterator[Session]:
+        """A unit of work of the job, kept only while the job is this claim's and alive; begun at so many percent."""
+        with outbox.working(self.taken) as session:
+            outbox.renew(session, self.taken, lease=LEASE)
+            if not jobs.change(session, self.job_id, to=JobStatus.RUNNING, progress=progress):
+                raise Ended
+            yield session
 
 
 def order_confirmation(job: Job, at: datetime, report: Report) -> Made:
@@ -59,9 +79,12 @@ def order_confirmation(job: Job, at: datetime, report: Report) -> Made:
     return Made(f"采购订单-{data['number']}.pdf", rendering.PDF_TYPE, pdf)
 
 
-KINDS: dict[str, Callable[[Job, datetime, Report], Made]] = {
+KINDS: dict[str, Callable[[Job, datetime, Report], Made | None]] = {
     "order_confirmation": order_confirmation,
+    uploading.TRY: intake.try_listings,
+    uploading.APPLY: intake.apply_listings,
 }
+"""What each kind of job does; one that makes no file has done all of its work in its steps."""
 
 
 def run(taken: outbox.Claim, *, job_id: UUID, **_newer: Any) -> None:
@@ -74,9 +97,14 @@ def run(taken: outbox.Claim, *, job_id: UUID, **_newer: Any) -> None:
     if job is None:
         drop_leftovers(taken, job_id)
         return
-    file_id, report = file_of(job_id, taken.token), reporter(taken, job_id)
+    file_id, report = file_of(job_id, taken.token), Report(taken, job_id)
     try:
         made = KINDS[job.kind](job, taken.at, report)
+        if made is None:
+            with outbox.working(taken) as session:
+                jobs.change(session, job_id, to=JobStatus.DONE, progress=100)
+                outbox.finish(session, taken)
+            return
         report(95)
         files.put(file_id, made.data)
         with outbox.working(taken) as session:
@@ -116,17 +144,6 @@ def begin(session: Session, taken: outbox.Claim, job_id: UUID) -> Job | None:
     session.expunge(job)
     jobs.change(session, job_id, to=JobStatus.RUNNING, progress=0)
     return job
-
-
-def reporter(taken: outbox.Claim, job_id: UUID) -> Report:
-    def report(progress: int) -> None:
-        with outbox.working(taken) as session:
-            outbox.renew(session, taken, lease=LEASE)
-            alive = jobs.change(session, job_id, to=JobStatus.RUNNING, progress=progress)
-        if not alive:
-            raise Ended
-
-    return report
 
 
 def fail(taken: outbox.Claim, job_id: UUID, error: str) -> None:

@@ -87,6 +87,15 @@ RETENTION = (
     ("job", "ended_at < now() - interval '90 days'"),
     ("notice", "recorded_at < now() - interval '2 years'"),
     ("bulk_import", "recorded_at < now() - interval '30 days'"),
+    (
+        "listing_import_row",
+        "import_id IN (SELECT id FROM listing_import WHERE recorded_at < now() - interval '30 days')",
+    ),
+    (
+        "listing_import",
+        "recorded_at < now() - interval '30 days'"
+        " AND NOT EXISTS (SELECT FROM listing_import_row r WHERE r.import_id = listing_import.id)",
+    ),
     ("api_token", "expires_at < now() - interval '30 days'"),
     ("api_token", "revoked_at < now() - interval '30 days'"),
     ("login_failure", "at < now() - interval '1 day'"),

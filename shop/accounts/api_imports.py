@@ -1,7 +1,5 @@
 """Members, units, addresses and quota filings by spreadsheet, for managers of buying organisations."""
 
-import io
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -9,36 +7,23 @@ from sqlalchemy.orm import Session
 from shop.accounts.api_units import manager
 from shop.accounts.models_imports import BulkImport, ImportKind
 from shop.accounts.models_units import OrganisationNotActive
-from shop.accounts.schemas_imports import ConfirmImport, FormatQuery, ImportOut
+from shop.accounts.schemas_imports import ConfirmImport, ImportOut
 from shop.accounts.service import importing
 from shop.accounts.service.importing import ImportChanged, ImportHasErrors, TooManyRows
 from shop.actor import Actor
 from shop.errors import NotFound
 from shop.http.routes import NO_KEY, Raw, Routes
 from shop.ids import ImportId
+from shop.sheets.answers import FILE, FormatQuery, file_of
 from shop.sheets.text import SheetError
-from shop.sheets.writer import CSV_TYPE, XLSX_TYPE, Out, csv_chunks, xlsx_into
 
 routes = Routes("/v1/buyer/imports", tag="Institution")
 ERRORS_SHOWN = 1_000
-FILE = f"text/csv {XLSX_TYPE}"
 
 
 def import_out(made: BulkImport) -> ImportOut:
     outcome = made.outcome | {"errors": made.outcome["errors"][:ERRORS_SHOWN]}
     return ImportOut(id=made.id, kind=made.kind, status=made.status, mode=made.mode, **outcome)
-
-
-def file_of(name: str, query: FormatQuery, columns: Sequence[Out], rows: Sequence[Sequence[str | None]]) -> Raw:
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}.{query.format}"',
-        "Cache-Control": "private, no-store",
-    }
-    if query.format == "csv":
-        return Raw(b"".join(csv_chunks(columns, rows)), CSV_TYPE, headers)
-    target = io.BytesIO()
-    xlsx_into(target, columns, rows)
-    return Raw(target.getvalue(), XLSX_TYPE, headers)
 
 
 @routes.get("/templates/<kind>", allow=manager, answers={200: FILE})

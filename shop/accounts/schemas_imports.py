@@ -2,12 +2,8 @@
 
 from typing import Literal
 
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out
 from shop.ids import ImportId
-
-
-class FormatQuery(Query):
-    format: Literal["csv", "xlsx"] = "xlsx"
 
 
 class ConfirmImport(In):

@@ -3,5 +3,5 @@
 Announces `listing.submitted`, `listing.published`, `listing.returned`, `listing.changed`, `listing.paused`,
 `listing.resumed`, `listing.lapsed`, `listing.delisted`, `origin.granted`, `photo.uploaded`,
 `photo.removed`, `photo.refused`, `certificate.entered`, `certificate.approved`, `certificate.returned`,
-`certificate.withdrawn`.
+`certificate.withdrawn`, `listing_import.applied`.
 """

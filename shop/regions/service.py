@@ -1,6 +1,6 @@
 """Attribution: which pairing, and which bucket, a purchase counts in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -104,6 +104,32 @@ def lists_of(session: Session, county_code: str, on: date) -> list[str]:
             )
         )
     )
+
+
+def lists_of_counties(session: Session, codes: Collection[str], on: date) -> dict[str, list[str]]:
+    """The eligibility lists that each of these counties is on, on that day; in one statement for any number."""
+    found: dict[str, list[str]] = {code: [] for code in codes}
+    for code, name in session.execute(
+        select(EligibilityMember.county_code, EligibilityMember.list)
+        .where(EligibilityMember.county_code.in_(list(found)), EligibilityMember.valid.contains(on))
+        .order_by(EligibilityMember.list)
+    ):
+        found[code].append(name)
+    return found
+
+
+def counties_on(session: Session, on: date) -> Sequence[tuple[str, str]]:
+    """Code and name of every county of a day."""
+    return [
+        (code, name)
+        for code, name in session.execute(
+            select(Division.code, Division.name).where(
+                Division.level == Level.COUNTY,
+                Division.valid_from <= on,
+                or_(Division.valid_to.is_(None), Division.valid_to > on),
+            )
+        )
+    ]
 
 
 RULES = text(

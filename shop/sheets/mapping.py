@@ -74,7 +74,8 @@ class Column:
 
     `titles` are what it may be called, the Chinese and the English first. `min` and `max` bound the value in its own
     unit (fen, grams, a date; the length of a text). `choices` gives each value of an enum the other words for it.
-    `unit` is the mass unit where neither cell nor header says one; `pattern` is the form of a code.
+    `unit` is the mass unit where neither cell nor header says one; `pattern` is the form of a code; `suffixes` are what
+    may stand behind a whole number (`90天`).
     """
 
     name: str
@@ -86,6 +87,7 @@ class Column:
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unit: str | None = None
     pattern: str | None = None
+    suffixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,13 @@ class RowError:
     code: str
     zh: str
     en: str
+
+    def told(self) -> dict[str, Any]:
+        """The error as it is kept and answered."""
+        return {
+            "row": self.row, "column": self.column, "title": self.title, "value": self.value, "code": self.code,
+            "message": self.zh, "message_en": self.en,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -319,7 +328,7 @@ def _reader(column: Column, header_unit: str | None) -> Callable[[Cell], Any]:
             form = re.compile(column.pattern) if column.pattern else None
             take = lambda cell: _code(cell, form)  # noqa: E731  one line each reads better here
         case "int":
-            take = _whole
+            take = lambda cell: _whole(cell, column.suffixes)  # noqa: E731
         case "fen":
             take = _fen
         case "grams":
@@ -406,7 +415,10 @@ def _integer(value: Decimal, otherwise: str) -> int:
     return int(value)
 
 
-def _whole(cell: Cell) -> int:
+def _whole(cell: Cell, suffixes: tuple[str, ...] = ()) -> int:
+    if suffixes and isinstance(cell, str):
+        cell = half_width(cell).strip()
+        cell = next((cell[: -len(word)] for word in suffixes if cell.endswith(word)), cell)
     whole = _integer(_number(cell), "not_whole")
     if abs(whole) > MAX_FEN:
         raise _Wrong("too_large", MAX_FEN)

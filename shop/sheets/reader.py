@@ -3,7 +3,7 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, NamedTuple
@@ -39,11 +39,15 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Stream:
-    """A sheet whose rows are read as they are taken, once; a fault further down is a SheetError where it is met."""
+    """A sheet whose rows are read as they are taken, once; a fault further down is a SheetError where it is met.
+
+    `done` says how much of the file is read, from 0 to 1.
+    """
 
     header: tuple[str, ...]
     header_row: int
     rows: Iterator[Row]
+    done: Callable[[], float]
 
 
 def read(source: bytes | IO[bytes], name: str = "", *, sheet: str | None = None) -> Sheet:
@@ -82,7 +86,9 @@ def stream(source: IO[bytes], *, sheet: str | None = None, limits: Limits = xlsx
     if not first:
         raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
     header, last = _header(first, merged)
-    return Stream(header, last, chain((row for row in first if row.number > last), rows))
+    return Stream(
+        header, last, chain((row for row in first if row.number > last), rows), lambda: min(1.0, source.tell() / size)
+    )
 
 
 def _cleaned(rows: Iterator[tuple[int, list[Cell]]]) -> Iterator[Row]:

@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/certificates/<certificate_id>/replace": CERTIFICATE,
     "POST /v1/admin/certificates/<certificate_id>/review": {"decision": "return", "note": "x"},
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
+    "POST /v1/cooperative/listing-imports/<listing_import_id>/confirm": {"mode": "all"},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
     "POST /v1/admin/listings/<listing_id>/review": {"decision": "return", "note": "x"},
     "POST /v1/admin/listings/<listing_id>/delist": {"reason": "x"},
@@ -178,6 +179,8 @@ QUERIES: dict[str, Any] = {
     "GET /v1/buyer/imports/<import_id>/failed-rows": {"format": "csv"},
     "GET /v1/admin/reference-mappings/suggestions": {"name": "苹果"},
     "GET /v1/buyer/imports/templates/<kind>": {"format": "csv"},
+    "GET /v1/cooperative/listing-imports/<listing_import_id>/failed-rows": {"format": "csv"},
+    "GET /v1/cooperative/listing-imports/template": {"format": "csv"},
 }
 """What reads are asked with: what names something of an organisation in their query, and a form that is text."""
 

@@ -304,6 +304,12 @@ class Sides:
         uploaded = self.client.post("/v1/buyer/imports/addresses", data=sheet, headers=headers)
         assert uploaded.status_code == 201, uploaded.json
         ids["import_id"] = uploaded.json["id"]
+        seller = side.person(Audience.COOPERATIVE)
+        sheet = f"商品编码,包装规格,单价(元)\n{side.canary}货号,10斤箱,40\n".encode()
+        headers = {"Authorization": f"Bearer {seller.token}"}
+        uploaded = self.client.post(f"/v1/cooperative/listing-imports?name={side.canary}", data=sheet, headers=headers)
+        assert uploaded.status_code == 202, uploaded.json
+        ids["listing_import_id"] = uploaded.json["id"]
 
     def ask_for_requisitions(self, side: Side) -> None:
         """One that waits for an approval, a rule and a delegation, of the buyer's."""

@@ -77,18 +77,7 @@ class Trial:
         return {
             "rows": len(self.sheet.rows),
             "error_count": self.error_count,
-            "errors": [
-                {
-                    "row": one.row,
-                    "column": one.column,
-                    "title": one.title,
-                    "value": one.value,
-                    "code": one.code,
-                    "message": one.zh,
-                    "message_en": one.en,
-                }
-                for one in self.errors
-            ],
+            "errors": [one.told() for one in self.errors],
             "diff": {
                 "added": len(change.added),
                 "changed": len(change.changed),

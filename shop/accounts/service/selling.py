@@ -1,5 +1,6 @@
 """Whether an organisation may sell, which rooms above ask before they let it list."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -66,3 +67,56 @@ def standing(session: Session, *, organisation_id: UUID, product: str, category:
     if kind == Kind.AGENT and mandate_id is None:
         raise MandateExpired(product=product)
     return Standing((declared or 0) if declares else None, mandate_id)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """How a seller stands on a day towards any of its products: what many `standing` would say, read once."""
+
+    seller_status: str
+    selling_until: date | None
+    on: date
+    declared: Mapping[tuple[str, str], int]
+    mandates: Mapping[str, UUID] | None
+
+    def of(self, product: str, category: str) -> Standing:
+        """The standing for a product; NoSellingRight or MandateExpired when it may not be listed."""
+        if self.seller_status != "active" or self.selling_until is None or self.selling_until <= self.on:
+            until = self.selling_until.isoformat() if self.selling_until else None
+            raise NoSellingRight(seller_status=self.seller_status, selling_until=until)
+        mandate_id = None
+        if self.mandates is not None:
+            mandate_id = self.mandates.get(product)
+            if mandate_id is None:
+                raise MandateExpired(product=product)
+        return Standing(self.declared.get((product, category), 0) if self.declared else None, mandate_id)
+
+
+SELLER = text("SELECT kind, status, selling_until FROM organisation WHERE id = :organisation")
+DECLARED = text(
+    "SELECT product_name, category, grams_per_year FROM declared_capacity WHERE organisation_id = :organisation"
+    " AND current"
+)
+MANDATED = text(
+    """
+    SELECT DISTINCT ON (product) product, m.id FROM agent_mandate m, unnest(m.products) product
+    WHERE m.agent_id = :organisation AND m.revoked_at IS NULL AND m.valid @> CAST(:on AS date)
+        AND (m.principal_id IS NULL OR m.confirmed_at IS NOT NULL)
+    ORDER BY product, m.id
+    """
+)
+
+
+def standings(session: Session, *, organisation_id: UUID, on: date) -> Standings:
+    """The seller's standing for everything it may list, in three statements for any number of products."""
+    row = session.execute(SELLER, {"organisation": organisation_id}).first()
+    if row is None:
+        raise NotFound
+    declared = session.execute(DECLARED, {"organisation": organisation_id})
+    mandates: dict[str, UUID] | None = None
+    if row.kind == Kind.AGENT:
+        found = session.execute(MANDATED, {"organisation": organisation_id, "on": on})
+        mandates = {row.product: row.id for row in found}
+    return Standings(
+        row.status, row.selling_until, on, {(name, category): grams for name, category, grams in declared}, mandates
+    )
