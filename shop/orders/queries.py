@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, false, select
+from sqlalchemy import Select, exists, false, func, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience
 from shop.errors import NotFound
-from shop.orders.models import Order, OrderLine, SupplierOrder
+from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder
 
 
 def visible_orders(actor: Actor) -> Select[Order]:
@@ -60,3 +60,26 @@ def lines_of(session: Session, supplier_order_ids: Sequence[UUID]) -> dict[UUID,
 def terms_of(session: Session, order_id: UUID) -> str:
     """The payment terms of an order."""
     return session.execute(select(Order.terms).where(Order.id == order_id)).scalar_one()
+
+
+def sold_grams(session: Session, supplier_order_id: UUID) -> dict[UUID, int]:
+    """How many grams of each listing a supplier order is for."""
+    rows = session.execute(
+        select(OrderLine.listing_id, func.sum(OrderLine.packs * OrderLine.pack_grams))
+        .where(OrderLine.supplier_order_id == supplier_order_id)
+        .group_by(OrderLine.listing_id)
+    )
+    return {listing_id: int(grams) for listing_id, grams in rows}
+
+
+def was_confirmed(session: Session, supplier_order_id: UUID) -> bool:
+    """Whether a supplier order was confirmed, whatever became of it since."""
+    return bool(
+        session.scalar(
+            select(
+                exists().where(
+                    OrderHistory.supplier_order_id == supplier_order_id, OrderHistory.status == Status.CONFIRMED
+                )
+            )
+        )
+    )
