@@ -11,6 +11,7 @@ EVERY: dict[str, float] = {
     "close_supply_windows": 5.0,
     "rewrite_lapsed": 60.0,
     "lapse_prices": 60.0,
+    "write_unposted": 60.0,
     "remind_of_quotas": 3600.0,
     "pass_selling_time": 60.0,
     "pass_price_deadlines": 60.0,

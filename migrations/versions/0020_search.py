@@ -1,7 +1,8 @@
 """search: narrow entries and postings that listings are found, counted and sorted by; varieties
 
 The entries and postings of the listings that are there are made here, so that nothing is missing from a list while the
-new code starts. The columns `listing.search_text` and `listing.grams` stay for processes of before, which write them.
+new code starts; a sweep writes them once more, with the terms, whose spelling no SQL knows. The columns
+`listing.search_text` and `listing.grams` stay for processes of before, which write them.
 """
 
 from collections.abc import Callable
@@ -156,12 +157,33 @@ def upgrade() -> None:
         sa.Column("listing_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("word", "place", "listing_id", name=op.f("pk_search_posting")),
     )
+    op.create_table(
+        "search_term",
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("letters", sa.Text(), nullable=False),
+        sa.Column("initials", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind IN ('name', 'variety', 'county', 'english')", name=op.f("ck_search_term_kind")),
+        sa.PrimaryKeyConstraint("text", "kind", name=op.f("pk_search_term")),
+    )
+    for name, column in (("text", "text"), ("spelt", "letters"), ("initials", "initials")):
+        op.create_index(f"ix_search_term_{name}", "search_term", [column], postgresql_ops={column: "text_pattern_ops"})
+    op.create_index(
+        "ix_search_term_letters",
+        "search_term",
+        ["letters", "initials"],
+        postgresql_using="gin",
+        postgresql_ops={"letters": "gin_trgm_ops", "initials": "gin_trgm_ops"},
+    )
     fill(op.execute)
     for name, facet in (("", ()), ("category_", ("category",))):
         for sort, column in SORTED.items():
             op.create_index(
                 f"ix_search_entry_{name}{sort}", "search_entry", [*facet, column, "listing_id"], postgresql_where=SHOWN
             )
+    op.create_index(
+        "ix_search_entry_unposted", "search_entry", ["listing_id"], postgresql_where=sa.text("shown AND posted = ''")
+    )
     op.create_index("ix_search_entry_county", "search_entry", ["county"], postgresql_where=SHOWN)
     op.create_index(
         "ix_search_entry_province_price",

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import and_, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, aliased
 
 from shop.accounts.models import Organisation
 from shop.catalogue.models import Certificate, CertificateStatus, Listing, ListingStatus, Product
-from shop.catalogue.models_search import CERTIFICATES, SearchEntry
-from shop.catalogue.words import pieces, place_below_fit, place_of, search_text, search_words
+from shop.catalogue.models_search import CERTIFICATES, SearchEntry, SearchTerm
+from shop.catalogue.spelling import initials, letters
+from shop.catalogue.words import pieces, place_below_fit, place_of, search_text, search_words, terms
 from shop.money import half_up
 from shop.regions.models import Division, Level, province_of
 
@@ -166,6 +168,9 @@ POST = text(
 )
 
 
+KNOWN = text("SELECT text, kind FROM search_term WHERE text = ANY(:texts)")
+
+
 def postings_of(row: Any, sold_grams: int) -> dict[str, int]:
     """The pieces that a listing on sale is found by, with its place among what each finds; none of any other."""
     if row.status != ListingStatus.LISTED:
@@ -183,7 +188,7 @@ def mark_of(postings: dict[str, int]) -> str:
 
 
 def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> int:
-    """Write the cards of these listings, and what they are found by, as of a business day; five statements at most for
+    """Write the cards of these listings, and what they are found by, as of a business day; seven statements at most for
     any number. The listings' rows are locked by whoever changed them."""
     session.flush()
     rows = session.execute(facts(listing_ids, on)).all()
@@ -222,7 +227,9 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
             "posted": [marks[row.id] for row in rows],
         },
     )
-    post(session, {k: postings[k] for k, mark in marks.items() if mark != (before[k].posted if k in before else "")})
+    changed = {key for key, mark in marks.items() if mark != (before[key].posted if key in before else "")}
+    post(session, {key: postings[key] for key in changed})
+    learn(session, [row for row in rows if row.id in changed and postings[row.id]])
     return len(rows)
 
 
@@ -250,6 +257,35 @@ def post(session: Session, postings: dict[UUID, dict[str, int]]) -> None:
             "places": [place for _, _, place in wanted],
         },
     )
+
+
+def learn(session: Session, rows: Sequence[Any]) -> None:
+    """Keep the terms of these listings that are new."""
+    found = {
+        term
+        for row in rows
+        for term in terms(name=row.name, name_en=row.name_en, variety=row.variety, county=row.county or "")
+    }
+    known = {(term.text, term.kind) for term in session.execute(KNOWN, {"texts": sorted({t for t, _ in found})})}
+    new = sorted(found - known)  # in one order, so that two who learn the same do not wait for each other
+    if new:
+        session.execute(
+            upsert(SearchTerm).on_conflict_do_nothing(),
+            [{"text": t, "kind": kind, "letters": letters(t), "initials": initials(t)} for t, kind in new],
+        )
+
+
+def write_unposted(session: Session, *, on: date, limit: int = 200) -> int:
+    """Write what listings on sale are found by where a migration filled it in; gives how many."""
+    found = session.scalars(
+        select(Listing.id)
+        .join(SearchEntry, SearchEntry.listing_id == Listing.id)
+        .where(SearchEntry.shown, SearchEntry.posted == "")
+        .order_by(Listing.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Listing)
+    ).all()
+    return write_cards(session, found, on=on)
 
 
 def rewrite_lapsed(session: Session, *, on: date, limit: int = 500) -> int:

@@ -32,6 +32,7 @@ class SearchEntry(Model):
             for sort, column in SORTED.items()
         ),
         Index("ix_search_entry_county", "county", postgresql_where=SHOWN),
+        Index("ix_search_entry_unposted", "listing_id", postgresql_where=text("shown AND posted = ''")),
         Index("ix_search_entry_province_price", "province", "price_fen", "listing_id", postgresql_where=SHOWN),
     )
 
@@ -67,3 +68,30 @@ class SearchPosting(Model):
     word: Mapped[str] = mapped_column(primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True)
     listing_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class SearchTerm(Model):
+    """A different name, variety, county or English word of what was ever on sale, as it is compared and as it is spelt.
+
+    It stays when what it names is off sale; whoever reads terms asks whether anything is found by them.
+    """
+
+    __tablename__ = "search_term"
+    __table_args__ = (
+        CheckConstraint("kind IN ('name', 'variety', 'county', 'english')", name="kind"),
+        Index("ix_search_term_text", "text", postgresql_ops={"text": "text_pattern_ops"}),
+        Index("ix_search_term_spelt", "letters", postgresql_ops={"letters": "text_pattern_ops"}),
+        Index("ix_search_term_initials", "initials", postgresql_ops={"initials": "text_pattern_ops"}),
+        Index(
+            "ix_search_term_letters",
+            "letters",
+            "initials",
+            postgresql_using="gin",
+            postgresql_ops={"letters": "gin_trgm_ops", "initials": "gin_trgm_ops"},
+        ),
+    )
+
+    text: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    letters: Mapped[str]
+    initials: Mapped[str]

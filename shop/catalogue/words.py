@@ -61,13 +61,16 @@ def search_words(text: str) -> str:
 
 
 def pieces(*, name: str, name_en: str, variety: str, county: str) -> dict[str, Fit]:
-    """Every piece that a listing is found by, with the best fit it has; and its whole name where that is longer."""
+    """Every piece that a listing is found by, with the best fit it has; and each name, variety and
+    county whole."""
     found: dict[str, Fit] = {}
     whole = normalised(name)
     for text, fit in ((normalised(county), Fit.IN_COUNTY), (normalised(variety), Fit.IN_VARIETY), (whole, Fit.IN_NAME)):
         for start in range(len(text)):
             for end in range(start + 1, min(start + PIECE, len(text)) + 1):
                 found[text[start:end]] = fit
+        if text:
+            found[text] = fit  # and each of them whole
     for tail in tails(name_en):
         for end in range(1, min(PIECE, len(tail)) + 1):
             found[tail[:end]] = Fit.IN_NAME
@@ -100,3 +103,10 @@ def doublings(sold_grams: int) -> int:
 
 def place_of(fit: Fit, below: int) -> int:
     return fit * FITS + below
+
+
+def terms(*, name: str, name_en: str, variety: str, county: str) -> set[tuple[str, str]]:
+    """The texts, and of which kind each is, that somebody who looks for a listing may begin to type."""
+    found = {(normalised(name), "name"), (normalised(variety), "variety"), (normalised(county), "county")}
+    found |= {(word, "english") for word in re.findall(r"[a-z]{3,}", name_en.lower())}
+    return {(text, kind) for text, kind in found if text}

@@ -1,5 +1,6 @@
 """The public catalogue."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,13 +12,13 @@ from sqlalchemy.orm import Session
 from shop.catalogue.models import CATEGORIES
 from shop.catalogue.queries import sold_revision
 from shop.catalogue.schemas import RevisionOut, revision_out
-from shop.catalogue.words import question_words
+from shop.catalogue.words import normalised, question_words
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
 from shop.http.routes import PUBLIC, Raw, Routes
 from shop.ids import ListingId
-from shop.storefront import counting, queries
+from shop.storefront import counting, guessing, queries
 from shop.storefront.schemas import (
     CardPage,
     CategoryList,
@@ -33,6 +34,9 @@ from shop.storefront.schemas import (
     PairingList,
     PairingOut,
     PairingsQuery,
+    SuggestionList,
+    SuggestionOut,
+    SuggestionsQuery,
 )
 
 Revision = Annotated[int, Field(ge=1, le=2**31)]
@@ -43,20 +47,66 @@ routes = Routes("/v1/public", tag="Storefront")
 def list_listings(session: Session, query: ListQuery) -> Raw:
     """Goods on sale. `q` finds those whose name, variety or county holds every one of its words, where `sort` is by
     relevance unless another is named: whole names first, then names that begin with the word, names that hold it,
-    varieties, counties, and among those what sold most."""
+    varieties, counties, and among those what sold most. Only where nothing does, what was likely meant is searched for:
+    pinyin, a character of the same sound, a slip of the fingers; the answer is marked `approximate` then."""
     words = question_words(query.q or "")
-    facets = facets_of(query)
     sort = query.sort or ("relevance" if words else "price")
     if sort == "relevance" and not words:
         raise Invalid("Relevance is to words, and q has none.", pointer="/query/sort")
-    question = question_of(sort, facets, words)
-    after = place_of(question, sort, query.cursor) if query.cursor else None
-    page = queries.listed(session, words=words, facets=facets, sort=sort, after=after, limit=query.limit)
+    asked = Asked(words, facets_of(query), sort, query.limit)
+    try:
+        page = asked.page(session, query.cursor)
+    except Invalid:
+        page = None  # the cursor may be of what was likely meant
+        if not words:
+            raise
+    if page is not None and (page.items or query.cursor or not words):
+        return shown(asked, page)
+    likely = guessing.meant(session, words)
+    if likely is None:
+        return shown(asked, page or asked.page(session, query.cursor))
+    asked = Asked(likely, asked.facets, sort, query.limit)
+    return shown(asked, asked.page(session, query.cursor), searched=" ".join(likely))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What decides which listings a list shows, and in which order."""
+
+    words: list[str]
+    facets: dict[str, Any]
+    sort: str
+    limit: int
+
+    @property
+    def question(self) -> str:
+        return question_of(self.sort, self.facets, self.words)
+
+    def page(self, session: Session, cursor: str | None) -> queries.Page:
+        after = place_of(self.question, self.sort, cursor) if cursor else None
+        return queries.listed(
+            session, words=self.words, facets=self.facets, sort=self.sort, after=after, limit=self.limit
+        )
+
+
+def shown(asked: Asked, page: queries.Page, searched: str | None = None) -> Raw:
+    """A page as JSON. One of other words than were asked for was made in several statements, so it has no stamp."""
     following = "null"
     if page.last is not None:
         place = page.key.isoformat() if isinstance(page.key, datetime) else page.key
-        following = f'"{cursors.encode(question, [place, page.last.hex])}"'
-    return Raw(f'{{"items":[{page.items}],"next":{following}}}'.encode(), stamp=page.stamp)
+        following = f'"{cursors.encode(asked.question, [place, page.last.hex])}"'
+    said = "false" if searched is None else "true"
+    words = msgspec.json.encode(searched).decode()
+    data = f'{{"items":[{page.items}],"next":{following},"approximate":{said},"searched":{words}}}'.encode()
+    return Raw(data, stamp=page.stamp if searched is None else None)
+
+
+@routes.get("/suggestions", allow=PUBLIC, answers={200: SuggestionList})
+def suggest(session: Session, query: SuggestionsQuery) -> SuggestionList:
+    """How a word may go on: categories, names, varieties and counties that begin so, in Chinese, pinyin or initials."""
+    beginning = normalised(query.q)
+    found = guessing.suggestions(session, beginning, query.limit) if beginning else []
+    return SuggestionList(items=[SuggestionOut(**one) for one in found])
 
 
 @routes.get("/facets", allow=PUBLIC, answers={200: FacetsOut})

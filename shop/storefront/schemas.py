@@ -107,8 +107,32 @@ class CardOut(Out):
 
 
 class CardPage(Out):
+    """`approximate`: nothing holds the words, and this is what holds those that were likely meant (`searched`)."""
+
     items: list[CardOut]
     next: str | None
+    approximate: bool
+    searched: str | None
+
+
+class SuggestionsQuery(Query):
+    """What was typed so far."""
+
+    q: Annotated[str, Field(min_length=1, max_length=40)]
+    limit: Annotated[int, Field(ge=1, le=20)] = 10
+
+
+class SuggestionOut(Out):
+    """A word to search for, or a category to choose, and how many listings are so named."""
+
+    kind: Literal["category", "name", "variety", "county"]
+    text: str
+    category: str | None
+    count: int
+
+
+class SuggestionList(Out):
+    items: list[SuggestionOut]
 
 
 class FacetsQuery(Filters):

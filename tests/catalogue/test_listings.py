@@ -319,6 +319,8 @@ def test_the_card_says_what_the_listing_says(market: Market) -> None:
             }
         ],
         "next": None,
+        "approximate": False,
+        "searched": None,
     }
 
 
