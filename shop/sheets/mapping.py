@@ -187,7 +187,8 @@ def map_columns(
             continue
         by_title.setdefault(whole, []).append(index)
         group, _, last = whole.rpartition("/")
-        for key in {_core(whole), group if last in GRAMS else last, _core(last)} - {whole}:
+        inside = _core(whole).rpartition("/")[2]  # a bracket may hold a slash: 单价(元/斤)
+        for key in {_core(whole), group if last in GRAMS else last, _core(last), inside} - {whole}:
             by_core.setdefault(key, []).append(index)
     found: dict[str, Mapped] = {}
     errors: list[tuple[Column, str, str]] = []

@@ -6,6 +6,7 @@ The worker is a process of its own as in production; its memory is measured whil
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 from sqlalchemy import text
 
 from tests.benchmarks import ground
-from tests.benchmarks.catalogue import DICE, name_of, settle
+from tests.benchmarks.catalogue import OTHERS, PLACES, WORDS, settle
 
 SMALL, LARGE = 10_000, 100_000
 TITLES = (
@@ -32,15 +33,17 @@ CATEGORIES = ("水果", "蔬菜", "粮油", "肉类", "菌菇", "茶叶")
 
 def sheet(size: int, county: list[str], *, cheaper: int = 0, packs: int = 2) -> list[list[str]]:
     """So many rows, two packs a product; `cheaper` in fen lowers every price."""
-    dice = DICE.__class__(7)
+    dice = random.Random(7)
     rows = []
+    name = ""
     for n in range(size):
         product, pack = divmod(n, packs)
+        name = f"{dice.choice(PLACES)}{dice.choice(WORDS)}{dice.choice(OTHERS)}{product % 97}号" if not pack else name
         fen = 4000 + product * 7919 % 20_000 - cheaper
         weight = (pack + 1) * 10
         rows.append(
             [
-                f"SKU-{product:06d}", name_of(product), f"Product {product}", CATEGORIES[product % 6],
+                f"SKU-{product:06d}", name, f"Product {product}", CATEGORIES[product % 6],
                 county[product % len(county)], "冷藏", "180", "一级", f"单果 {60 + product % 30} 毫米以上，色泽均匀",
                 f"{weight}斤箱", f"{weight // 2}.{dice.randint(1, 9)}公斤", f"{fen * (pack + 1) / 100:.2f}", "1", "1",
                 "1000", "100", f"{(fen - 100) * (pack + 1) / 100:.2f}", "9", "4",

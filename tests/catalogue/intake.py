@@ -13,6 +13,7 @@ from shop.accounts.models_admission import Application, DeclaredCapacity, Purpos
 from shop.actor import Actor, Role
 from shop.app import create_app
 from shop.catalogue.intake.columns import COLUMNS
+from shop.catalogue.intake.models import ListingImportRow
 from shop.db import unit_of_work
 from shop.sheets.writer import Out, xlsx_into
 from tests import builders as a
@@ -114,6 +115,17 @@ class Coop:
         made = self.upload(data)
         assert work("jobs.") == ["jobs.run"]
         return self.get(f"/v1/cooperative/listing-imports/{made['id']}")
+
+    def lose_after(self, made: Any, *, rows: int) -> None:
+        """Some worker staged a few rows of an upload and was gone."""
+        with unit_of_work() as session:
+            session.add_all(
+                ListingImportRow(
+                    import_id=hexed(made["id"]), number=number, kind="error", code="", pack_name="", reviewed=False,
+                    cells=[],
+                )
+                for number in range(2, 2 + rows)
+            )  # fmt: skip
 
     def confirm(self, made: Any, mode: str = "all", name: str = "seller") -> Any:
         return self.clients[name].post(f"/v1/cooperative/listing-imports/{made['id']}/confirm", json={"mode": mode})

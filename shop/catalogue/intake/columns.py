@@ -35,8 +35,8 @@ COLUMNS = (
         choices={"ambient": ("常温", "阴凉"), "chilled": ("冷藏", "保鲜"), "frozen": ("冷冻",)},
     ),
     Column(
-        "shelf_life_days", ("保质期(天)", "Shelf life (days)", "保质期天数", "保鲜期"), "int", min=1, max=3650,
-        suffixes=("天", "日"),
+        "shelf_life_days", ("保质期(天)", "Shelf life (days)", "保质期", "保质期天数", "保鲜期"), "int", min=1,
+        max=3650, suffixes=("天", "日"),
     ),
     Column("grade", ("等级", "Grade", "品级", "级别", "质量等级"), min=1, max=50),
     Column("spec", ("规格说明", "Specification", "规格描述", "品质规格", "果径规格", "单果规格"), min=1, max=200),

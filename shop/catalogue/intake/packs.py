@@ -13,6 +13,7 @@ _UNITS = "|".join(sorted((*GRAMS, *PIECES), key=len, reverse=True))
 _AMOUNT = re.compile(
     rf"(?<![0-9.~\-—至])(?:([0-9]{{1,6}})[×x*])?([0-9]{{1,9}}(?:\.[0-9]{{1,6}})?)({_UNITS})(?![a-z])(?:[×x*]([0-9]{{1,6}}))?"
 )
+_SOME = re.compile(rf"[0-9](?:{_UNITS})(?![a-z])")
 _PER = re.compile(rf"(?:元|yuan|rmb|cny)/({'|'.join(sorted(GRAMS, key=len, reverse=True))})(?![a-z])")
 
 
@@ -30,6 +31,8 @@ def content_of(text: str) -> tuple[str, int] | None:
     several, a range, a part of a gram or of a piece, or too many."""
     found = list(_AMOUNT.finditer(folded(text)))
     if not found:
+        if _SOME.search(folded(text)):
+            raise Unclear("pack_unclear")
         return None
     weighed = [one for one in found if one[3] in GRAMS]
     chosen = weighed or found
