@@ -21,16 +21,15 @@ def watch_all(taken: outbox.Claim, *, category: str | None = None, name: str | N
     Beginning anew after a fall does no harm: a listing has one unsettled alert.
     """
     kind = (category, name) if category is not None and name is not None else None
-    after: UUID | None = None
+    after: watching.Place | None = None
     while True:
         with outbox.working(taken) as session:
-            found = watching.next_batch(session, after, kind=kind)
+            found, after = watching.next_batch(session, after, kind=kind)
             if not found:
                 outbox.finish(session, taken)
                 return
             watching.watch(session, found, now=business_now(session))
             outbox.renew(session, taken)
-        after = found[-1]
 
 
 watch_all.calls_out = True  # type: ignore[attr-defined]  # it takes its time, and orders do not wait behind it

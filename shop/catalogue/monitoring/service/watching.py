@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -196,16 +196,32 @@ def answer_reports(session: Session, alert_id: UUID, *, answer: str, upheld: boo
     insert_rows(session, (Event, events))
 
 
-def next_batch(session: Session, after: UUID | None, *, kind: tuple[str, str] | None = None) -> list[UUID]:
-    """The next thousand listings on sale, of one category and name or of all."""
-    wanted = select(Listing.id).where(Listing.status == ListingStatus.LISTED).order_by(Listing.id).limit(BATCH)
+Place = tuple[str, str, str, UUID]
+"""Where a batch ended: category, name and spec of the good, and the listing."""
+
+
+def next_batch(
+    session: Session, after: Place | None, *, kind: tuple[str, str] | None = None
+) -> tuple[list[UUID], Place | None]:
+    """The next thousand listings on sale, of one category and name or of all, and the place behind them.
+
+    They come good by good, so that the peers of a good are read about once and not with every batch.
+    """
+    name, spec = func.word_key(Product.name), func.word_key(Product.spec)
+    place = (Product.category, name, spec, Listing.id)
+    wanted = (
+        select(*place)
+        .join(Product, Product.id == Listing.product_id)
+        .where(Listing.status == ListingStatus.LISTED)
+        .order_by(*place)
+        .limit(BATCH)
+    )
     if kind:
-        wanted = wanted.join(Product, Product.id == Listing.product_id).where(
-            Product.category == kind[0], func.word_key(Product.name) == kind[1]
-        )
+        wanted = wanted.where(Product.category == kind[0], name == kind[1])
     if after:
-        wanted = wanted.where(Listing.id > after)
-    return list(session.scalars(wanted))
+        wanted = wanted.where(tuple_(*place) > tuple_(*after))
+    rows = session.execute(wanted).all()
+    return [row[3] for row in rows], (rows[-1][0], rows[-1][1], rows[-1][2], rows[-1][3]) if rows else None
 
 
 def pass_deadlines(session: Session, *, now: datetime, limit: int = 500) -> int:
