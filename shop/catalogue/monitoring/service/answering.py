@@ -68,7 +68,7 @@ def decide(session: Session, *, by: Actor, alert_id: UUID, wanted: Decide, now: 
         return
     if wanted.decision == "delist":
         if listing.status != ListingStatus.DELISTED:
-            delist(session, listing_id=listing.id, by=by, now=now)
+            delist(session, listing_id=listing.id, by=by, now=now, reason=wanted.reason)
     else:
         days = PriceCheckOut.model_validate(alert.evidence).rule.tolerated_days
         alert.tolerated_fen = listing.price_fen
