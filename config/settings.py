@@ -40,6 +40,7 @@ class Settings:
     requests_per_minute: int
     trusted_proxies: int
     log_level: str
+    access_log: bool
 
     @property
     def production(self) -> bool:
@@ -60,6 +61,12 @@ def read(environment: Mapping[str, str]) -> Settings:
         if not value.isascii() or not value.isdigit():
             raise SettingsError(f"{name} must be a whole number, not {value!r}.")
         return int(value)
+
+    def switch(name: str, *, on: bool) -> bool:
+        value = text(name, "on" if on else "off")
+        if value not in ("on", "off"):
+            raise SettingsError(f"{name} must be on or off, not {value!r}.")
+        return value == "on"
 
     env = text("SHOP_ENV", "embedded")
     if env not in ("embedded", "test", "production"):
@@ -93,6 +100,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         requests_per_minute=number("SHOP_REQUESTS_PER_MINUTE", 6000),
         trusted_proxies=number("SHOP_TRUSTED_PROXIES", 0),
         log_level=text("SHOP_LOG_LEVEL", "INFO"),
+        access_log=switch("SHOP_ACCESS_LOG", on=True) and text("SHOP_LOG_LEVEL", "INFO").upper() in ("DEBUG", "INFO"),
     )
 
 

@@ -22,12 +22,12 @@ from shop.audit import service as audit
 from shop.clock import clock_is_moved
 from shop.db import in_unit_of_work
 from shop.errors import Busy
-from shop.http import openapi, problems
+from shop.http import frontpage, openapi, problems, reading
 from shop.http.again import Again
 from shop.http.parsing import MAX_BODY
 from shop.http.routes import Operation, Routes, mount
 from shop.ids import new_id
-from shop.logs import set_up_logs
+from shop.logs import note_request, set_up_logs
 from shop.outbox import service as outbox
 from shop.storefront.stamps import StampNow
 
@@ -56,6 +56,9 @@ API_CSS = """
 body { font: 16px/1.5 system-ui, sans-serif }
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h2 { margin: 2rem 0 0 }
+table { border-collapse: collapse }
+th, td { text-align: left; vertical-align: top; padding: 0.1rem 1rem 0.1rem 0; border-bottom: 1px solid #ddd }
+pre { background: #f4f4f4; padding: 0.5rem; overflow: auto }
 """
 
 
@@ -126,13 +129,24 @@ def end(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if settings().public_url.startswith("https://"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    if settings().access_log:
+        route = request.url_rule.rule if request.url_rule else "none"
+        note_request(request.method, route, response.status_code, spent * 1000, g.get("request_id", ""))
     if response.status_code >= 500:
         log.error("answered", status=response.status_code, operation=operation, seconds=round(spent, 4))
     return response
 
 
 def about_itself(app: Flask) -> None:
-    """Health, readiness, metrics and the API's document."""
+    """Where things are, health, readiness, metrics and the API's document."""
+
+    @app.get("/")
+    def front() -> Response:
+        wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+        data = frontpage.page() if wants_page else json.dumps(frontpage.PLACES, ensure_ascii=False)
+        answer = Response(data, mimetype="text/html" if wants_page else "application/json")
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -171,7 +185,7 @@ def about_itself(app: Flask) -> None:
 def documents() -> tuple[str, str]:
     """The API's document as JSON and as a page, made when somebody asks for them first: it takes a while."""
     found = openapi.document(operations(), version=VERSION)
-    return json.dumps(found, ensure_ascii=False, indent=1), openapi.page(found)
+    return json.dumps(found, ensure_ascii=False, indent=1), reading.page(found)
 
 
 def readiness() -> dict[str, str]:

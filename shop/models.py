@@ -8,9 +8,9 @@ from shop.accounts import models_mandates as mandates
 from shop.accounts import models_people as people
 from shop.audit import models as audit
 from shop.catalogue import models as catalogue
-from shop.catalogue.monitoring import models as monitoring
 from shop.catalogue import models_search as search
 from shop.catalogue.intake import models as intake
+from shop.catalogue.monitoring import models as monitoring
 from shop.clock import BusinessClock
 from shop.db import Model
 from shop.facts import models as facts

@@ -8,7 +8,7 @@ from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Audience
 from shop.app import create_app, operations
 from shop.http.openapi import document
 
-ABOUT_ITSELF = {"/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/docs", "/static/api.css"}
+ABOUT_ITSELF = {"/", "/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/docs", "/static/api.css"}
 BRANCHES = {
     "/v1/buyer/": Audience.BUYER,
     "/v1/cooperative/": Audience.COOPERATIVE,

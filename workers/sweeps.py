@@ -57,6 +57,8 @@ def rewrite_lapsed(session: Session) -> int:
 def lapse_prices(session: Session) -> int:
     """Take listings whose price has run out off the shelves."""
     return reviewing.lapse_prices(session, now=business_now(session))
+
+
 def write_unposted(session: Session) -> int:
     """Write anew what listings are found by where a migration filled it in."""
     return catalogue.write_unposted(session, on=business_day(business_now(session)))

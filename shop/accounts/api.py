@@ -49,8 +49,10 @@ def actor_of_request(session: Session) -> tuple[Actor, datetime] | None:
 )  # fmt: skip
 def log_in(body: LogIn) -> TokenOut | Response:
     """Exchange a phone or e-mail and a password for a token of 12 hours."""
-    if (body.login is None) == (body.email is None):
-        raise Invalid("Give a phone or an e-mail, once.", pointer="/login")
+    if body.login is None and body.email is None:
+        raise Invalid("Give a phone or an e-mail.", pointer="/login")
+    if body.login is not None and body.email is not None:
+        raise Invalid("Give a phone or an e-mail, not both.", pointer="/email")
     login = body.login or body.email or ""
     # Two units of work, so that no connection waits for the hash between them.
     claim = in_unit_of_work(lambda session: logging_in.look_up(session, login=login, device=body.device))

@@ -4,7 +4,6 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from shop.accounts.models import Organisation
 from shop.accounts.models_admission import Application
@@ -12,7 +11,7 @@ from shop.accounts.queries_admission import Parts, Seller
 from shop.accounts.schemas_people import FirstMember
 from shop.files import service as files
 from shop.files.models import StoredFile
-from shop.http.fields import Day
+from shop.http.fields import Day, across
 from shop.http.routes import In, Out, Query
 from shop.ids import ApplicationId, DocumentId, FileId, OrganisationId, RightId
 
@@ -77,7 +76,7 @@ class CapacityIn(In):
     @model_validator(mode="after")
     def measured_once(self) -> Self:
         if (self.area_mu_hundredths is None) == (self.heads is None):
-            raise PydanticCustomError("size", "give either area_mu_hundredths or heads")
+            raise across("size", "give either area_mu_hundredths or heads", "area_mu_hundredths", "heads")
         return self
 
 
@@ -126,7 +125,7 @@ class Decision(In):
     @model_validator(mode="after")
     def says_why(self) -> Self:
         if (self.decision == "return") != bool(self.fields):
-            raise PydanticCustomError("fields", "a return names the fields to correct, an approval names none")
+            raise across("fields", "a return names the fields to correct, an approval names none", "fields")
         return self
 
 
@@ -142,7 +141,7 @@ class DecideMany(In):
     @model_validator(mode="after")
     def each_once(self) -> Self:
         if len({one.application_id for one in self.decisions}) < len(self.decisions):
-            raise PydanticCustomError("repeated", "an application stands in the list once")
+            raise across("repeated", "an application stands in the list once", "decisions")
         return self
 
 

@@ -4,10 +4,9 @@ from datetime import date
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from shop.accounts.models_mandates import AgentMandate, AssistMandate
-from shop.http.fields import Day
+from shop.http.fields import Day, across
 from shop.http.routes import In, Out, Query
 from shop.ids import AgentMandateId, AssistMandateId, FileId, OrganisationId, UserId
 
@@ -30,7 +29,7 @@ class NewAgentMandate(In):
     @model_validator(mode="after")
     def one_principal(self) -> Self:
         if (self.principal_id is None) == (self.principal_name is None):
-            raise PydanticCustomError("principal", "give either principal_id or principal_name")
+            raise across("principal", "give either principal_id or principal_name", "principal_id", "principal_name")
         return self
 
 

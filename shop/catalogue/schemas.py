@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from shop.catalogue import units
 from shop.catalogue.models import CATEGORIES, Listing, ListingRevision, ListingStatus, Product
-from shop.http.fields import Day
+from shop.http.fields import Day, across
 from shop.http.routes import In, Out, Query
 from shop.ids import CertificateId, FileId, ListingId, OrganisationId, PhotoId, ProductId
 
@@ -82,14 +82,14 @@ def after_its_begin(end: date | None, begin: date | None) -> date | None:
 def check_tiers(tiers: list[TierIn]) -> None:
     for earlier, later in pairwise(tiers):
         if later.min_packs <= earlier.min_packs or later.price_fen >= earlier.price_fen:
-            raise PydanticCustomError("tiers", "tiers rise in packs and fall in price")
+            raise across("tiers", "tiers rise in packs and fall in price", "tiers")
 
 
 def check_packs(min_packs: int, max_packs: int, first_tier: int) -> None:
     if max_packs < min_packs:
-        raise PydanticCustomError("packs", "max_packs is below min_packs")
+        raise across("packs", "max_packs is below min_packs", "min_packs", "max_packs")
     if first_tier > min_packs:
-        raise PydanticCustomError("tiers", "the first tier begins at min_packs or below")
+        raise across("tiers", "the first tier begins at min_packs or below", "tiers", "min_packs")
 
 
 def unit_word(word: str) -> str:
@@ -201,7 +201,7 @@ class NewListing(In):
         ):
             raise PydanticCustomError("pack", "give either pack, or base_unit and pack_base_quantity")
         if (self.product is None) == (self.product_id is None):
-            raise PydanticCustomError("product", "give either product or product_id")
+            raise across("product", "give either product or product_id", "product", "product_id")
         check_tiers(self.tiers)
         check_packs(self.min_packs, self.max_packs, self.tiers[0].min_packs)
         return self

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", re.ASCII)
 
@@ -20,3 +21,8 @@ def from_iso(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(from_iso), Field(strict=True)]
+
+
+def across(code: str, sentence: str, *fields: str) -> PydanticCustomError:
+    """What a rule over several fields of a model raises: the problem then points at each of them."""
+    return PydanticCustomError(code, sentence, {"fields": fields})

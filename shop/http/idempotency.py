@@ -37,6 +37,12 @@ class KeyMissing(Invalid):
     title, title_zh = "Send an Idempotency-Key.", "请提供 Idempotency-Key。"
 
 
+class KeyMalformed(Invalid):
+    code, status = "idempotency_key_malformed", 400
+    title = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+    title_zh = "Idempotency-Key 须为 1 至 255 个可打印的 ASCII 字符。"
+
+
 class KeyReused(Invalid):
     code, status = "idempotency_key_reused", 422
     title, title_zh = "This Idempotency-Key was used for another request.", "该 Idempotency-Key 已用于其他请求。"
@@ -88,7 +94,7 @@ KEEP = text(
 def claim(session: Session, place: Place, *, body: bytes) -> Kept | None:
     """Take the key for this transaction, or give back the answer it got before."""
     if not (1 <= len(place.key) <= 255 and place.key.isascii() and place.key.isprintable()):
-        raise KeyMissing("An Idempotency-Key has 1 to 255 printable ASCII characters.", pointer=HEADER)
+        raise KeyMalformed(pointer=HEADER)
     fingerprint = hashlib.sha256(body).digest()
     try:
         taken = session.execute(CLAIM, vars(place) | {"fingerprint": fingerprint}).first()

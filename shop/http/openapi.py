@@ -1,8 +1,7 @@
-"""The OpenAPI 3.1 document, generated from the declared routes, and a readable page of it."""
+"""The OpenAPI 3.1 document, generated from the declared routes."""
 
 import re
 from collections.abc import Iterable
-from html import escape
 from inspect import getdoc
 from typing import Any
 
@@ -155,38 +154,12 @@ def refusals_of(operation: Operation) -> dict[int, set[str]]:
         may(415, "unsupported_media_type")
     if operation.raw_body:
         may(413, "request_entity_too_large")
-    if operation.key != NO_KEY:
+    if operation.key == REQUIRED:
         may(400, "idempotency_key_missing")
+    if operation.key != NO_KEY:
+        may(400, "idempotency_key_malformed")
         may(409, "request_in_flight")
         may(422, "idempotency_key_reused")
     for refusal in operation.refusals:
         may(refusal.status, refusal.code)
     return found
-
-
-def page(found: dict[str, Any]) -> str:
-    """The document as one readable page, without a script."""
-    parts = [
-        "<!doctype html><html lang='zh'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
-        f"<title>{escape(found['info']['title'])}</title><link rel='stylesheet' href='/static/api.css'>",
-        f"<main><h1>{escape(found['info']['title'])}</h1><p>{escape(found['info']['description'])}</p>",
-        "<p><a href='/v1/openapi.json'>openapi.json</a></p>",
-    ]
-    for path, methods in found["paths"].items():
-        for method, operation in methods.items():
-            roles = ", ".join(operation["x-allowed-roles"]) or ("public" if not operation["security"] else "any member")
-            parts.append(
-                f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
-                f"<p>{escape(operation.get('description', ''))}</p><p><small>{escape(roles)}</small></p><ul>"
-            )
-            parts += [
-                f"<li><code>{escape(p['name'])}</code> ({p['in']}{', required' if p['required'] else ''})</li>"
-                for p in operation.get("parameters", ())
-            ]
-            parts.append("</ul><p>")
-            parts += [
-                f"<code>{status}</code> {escape(answer['description'])} "
-                for status, answer in operation["responses"].items()
-            ]
-            parts.append("</p></section>")
-    return "".join(parts) + "</main></html>"

@@ -71,7 +71,8 @@ class Policy:
         if actor.mandate_id is not None and not self.open_to_helpers(actor, writes):
             raise HelperNotAllowed
         if self.roles and not actor.has(*self.roles):
-            raise Forbidden
+            wanted = sorted(self.roles)
+            raise Forbidden(f"Your role here may not do this; it takes one of: {', '.join(wanted)}.", roles=wanted)
 
     def open_to_helpers(self, actor: Actor, writes: bool) -> bool:
         """Unless `helpers` says it: a helper writes with the roles that were lent only, and reads what they may."""

@@ -273,7 +273,10 @@ def reserve_credit(session: Session, organisation_id: UUID, amount_fen: int) -> 
         left = session.scalar(
             select(CreditLimit.limit_fen - CreditLimit.used_fen).where(CreditLimit.organisation_id == organisation_id)
         )
-        raise CreditExceeded(available_fen=left or 0, wanted_fen=amount_fen)
+        raise CreditExceeded(
+            f"The order would take {amount_fen} fen and {left or 0} fen are left of the limit.",
+            pointer="/payment_terms", available_fen=left or 0, wanted_fen=amount_fen,
+        )  # fmt: skip
 
 
 def release_credit(session: Session, organisation_id: UUID, amount_fen: int) -> None:

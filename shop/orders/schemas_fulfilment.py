@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from shop.http.fields import across
 from shop.http.routes import In, Out, Query
 from shop.ids import AcceptanceId, LineId, LocationId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
 from shop.orders.models import Status
@@ -52,7 +53,7 @@ class Inspect(In):
     @model_validator(mode="after")
     def one_of_both(self) -> Self:
         if self.accept_all == bool(self.lines):
-            raise ValueError("give either lines or accept_all")
+            raise across("counts", "give either lines or accept_all", "lines", "accept_all")
         return self
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from shop.regions.models import (
@@ -123,11 +123,7 @@ def counties_on(session: Session, on: date) -> Sequence[tuple[str, str]]:
     return [
         (code, name)
         for code, name in session.execute(
-            select(Division.code, Division.name).where(
-                Division.level == Level.COUNTY,
-                Division.valid_from <= on,
-                or_(Division.valid_to.is_(None), Division.valid_to > on),
-            )
+            select(Division.code, Division.name).where(Division.level == Level.COUNTY, Division.in_force(on))
         )
     ]
 

@@ -4,9 +4,8 @@ from datetime import date
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from shop.http.fields import Day
+from shop.http.fields import Day, across
 from shop.http.routes import In, Out, Query
 from shop.ids import ListingId, LocationId, LotId, ProductId, SupplyId
 from shop.stock.models import Lot, Supply
@@ -45,11 +44,11 @@ class ReceiveLot(In):
     @model_validator(mode="after")
     def hangs_together(self) -> Self:
         if (self.listing_id is None) == (self.product_id is None):
-            raise PydanticCustomError("goods", "give either listing_id or product_id")
+            raise across("goods", "give either listing_id or product_id", "listing_id", "product_id")
         if (self.packs is None) == (self.quantity is None):
-            raise PydanticCustomError("amount", "give either packs or quantity")
+            raise across("amount", "give either packs or quantity", "packs", "quantity")
         if self.packs is not None and self.listing_id is None:
-            raise PydanticCustomError("amount", "packs are those of a listing: give listing_id, or quantity")
+            raise across("amount", "packs are those of a listing: give listing_id, or quantity", "packs")
         return self
 
 

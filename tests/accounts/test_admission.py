@@ -321,8 +321,8 @@ def test_a_list_that_lapses_ends_admission_only_when_its_rule_says_so(county: Co
     [
         ([a_capacity(grams_per_year=241_000_001)], ["/items/0/grams_per_year"]),
         ([a_capacity(), a_capacity()], ["/items/1/product_name"]),
-        ([a_capacity(heads=5)], ["/items/0"]),
-        ([a_capacity(area_mu_hundredths=None)], ["/items/0"]),
+        ([a_capacity(heads=5)], ["/items/0/area_mu_hundredths", "/items/0/heads"]),
+        ([a_capacity(area_mu_hundredths=None)], ["/items/0/area_mu_hundredths", "/items/0/heads"]),
         ([a_capacity(category="gold")], ["/items/0/category"]),
         ([], ["/items"]),
     ],

@@ -188,7 +188,7 @@ def test_two_managers_who_go_at_the_same_time_leave_one(boss: Actor, school: UUI
     ("body", "status", "pointer"),
     [
         ({"roles": ["finance"]}, 422, "/phone"),
-        ({"phone": "13800138000", "email": "x@example.com", "roles": ["finance"]}, 422, "/phone"),
+        ({"phone": "13800138000", "email": "x@example.com", "roles": ["finance"]}, 422, "/email"),
         ({"phone": "12345", "roles": ["finance"]}, 422, "/phone"),
         ({"email": "nobody", "roles": ["finance"]}, 422, "/email"),
         ({"email": "x@example.com", "roles": ["shipper"]}, 422, "/roles"),

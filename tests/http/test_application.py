@@ -1,14 +1,25 @@
 """The application around its routes: whether it is ready, and whose address a request has."""
 
+import ast
+import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from html import unescape
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from config.settings import SettingsError, read, settings
 from shop import clock
 from shop.app import create_app
 from shop.db import unit_of_work
+from shop.http import problems
+from shop.http.chinese import in_chinese
+from shop.orders.schemas_fulfilment import Inspect
+from shop.orders.service.placing import PlaceOrder
 
 Setter = Callable[..., None]
 
@@ -76,3 +87,134 @@ def test_production_wants_its_secrets_and_a_way_to_send_mail(missing: str) -> No
     assert read(named).production
     with pytest.raises(SettingsError, match=missing):
         read({name: value for name, value in named.items() if name != missing})
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "request"]
+
+
+def test_every_request_is_one_line_that_tells_nothing_of_who_asked_or_for_what(
+    given: Setter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = create_app().test_client()
+    given(SHOP_ACCESS_LOG="on")
+    headers = {"X-Request-Id": "request-0001", "Authorization": "Bearer secret-token"}
+    client.get("/v1/public/listings?q=secret-word", headers=headers)
+    client.get(f"/v1/public/listings/lst_{'0' * 32}", headers=headers)
+    client.get("/nowhere/secret-word", headers=headers)
+    err = capsys.readouterr().err
+    assert "secret" not in err
+    lines = [json.loads(line) for line in err.splitlines() if '"request"' in line]
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("GET", "/v1/public/listings", 200),
+        ("GET", "/v1/public/listings/<listing_id>", 404),
+        ("GET", "none", 404),
+    ]
+    assert all(line["request_id"] == "request-0001" and 0 <= line["ms"] < 60_000 for line in lines)
+    given(SHOP_ACCESS_LOG="off")
+    client.get("/healthz")
+    given(SHOP_ACCESS_LOG="on", SHOP_LOG_LEVEL="WARNING")
+    client.get("/healthz")
+    assert said(capsys) == []
+
+
+def test_the_front_door_says_where_things_are_and_every_place_is_there(given: Setter) -> None:
+    client = create_app().test_client()
+    places = client.get("/").json
+    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.mimetype == "text/html"
+    assert places["name"] in page.text
+    assert places["name_en"] in page.text
+    for name in ("docs", "api", "catalogue", "health"):
+        assert client.get(places[name]).status_code == 200
+        assert places[name] in page.text
+    assert client.get(places["log_in"]).status_code == 405
+
+
+def test_the_page_of_the_api_shows_the_fields_of_a_body_and_an_example_that_is_taken(given: Setter) -> None:
+    client = create_app().test_client()
+    order = client.get("/v1/docs").text.partition("POST /v1/buyer/orders<")[2].partition("</section>")[0]
+    for field in ("lines[].listing_id", "lines[].quantity", "delivery_address_id", "payment_terms"):
+        row = order.partition(f"<td><code>{field}</code></td>")[2].partition("</tr>")[0]
+        assert "required" in row
+    assert "on_terms" in order
+    example = json.loads(unescape(order.partition("<pre>")[2].partition("</pre>")[0]))
+    assert PlaceOrder.model_validate(example)
+
+
+def test_an_address_that_is_not_served_names_those_that_look_like_it(given: Setter) -> None:
+    client = create_app().test_client()
+    found = client.get("/v1/buyer/reports", headers={"Accept-Language": "en"}).json
+    assert found["code"] == "not_found"
+    assert any(each.startswith("/v1/buyer/report") and "group_by" in each for each in found["nearest"])
+    assert client.get("/wp-login.php").json.get("nearest") is None
+
+
+def test_a_body_too_large_is_told_the_limit_in_the_language_asked_for(given: Setter) -> None:
+    client = create_app().test_client()
+    for language, word in (("en", "at most 1000000 bytes"), ("zh", "至多 1000000 字节")):
+        answer = client.post(
+            "/v1/auth/token", data=b" " * 1_000_001, content_type="application/json",
+            headers={"Accept-Language": language},
+        )  # fmt: skip
+        assert (answer.status_code, answer.json["max_bytes"], answer.mimetype) == (413, 1_000_000, problems.MIMETYPE)
+        assert word in answer.json["detail"]
+
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_title_and_details_of_a_no_are_in_one_language(given: Setter, language: str) -> None:
+    client = create_app().test_client()
+    asked = (
+        ("POST", "/v1/auth/token", {}),
+        ("POST", "/v1/auth/token", {"login": "a", "email": "b@example.com", "password": "x"}),
+        ("POST", "/v1/auth/token", {"login": 5, "password": "x" * 10_000, "odd": 1}),
+        ("POST", "/v1/auth/token", []),
+        ("GET", "/v1/public/listings?limit=0&cursor=x&odd=1", None),
+        ("GET", "/v1/me", None),
+        ("GET", "/nowhere", None),
+        ("DELETE", "/v1/me", None),
+    )
+    for method, path, body in asked:
+        answer = client.open(path, method=method, json=body, headers={"Accept-Language": language}).json
+        told = [answer["title"], answer.get("detail", answer["title"])]
+        told += [error["detail"] for error in answer.get("errors", ())]
+        assert {bool(CHINESE.search(each)) for each in told} == {language != "en"}, answer
+
+
+def test_a_rule_over_several_fields_points_at_each_of_them_in_both_languages() -> None:
+    with pytest.raises(ValidationError) as error:
+        Inspect.model_validate({})
+    found = problems.from_validation(error.value, "body").errors
+    assert [each["pointer"] for each in found] == ["/lines", "/accept_all"]
+    assert {each["detail_zh"] for each in found} == {"lines 与 accept_all 须二选一"}
+
+
+SHOP = Path(create_app.__code__.co_filename).parent
+
+
+def sentences() -> Iterator[str]:
+    """What the use cases say when they raise, `{}` where facts stand; numbers and names stand for themselves."""
+    for file in SHOP.rglob("*.py"):
+        if {"standins", "cli", "demo", "sheets", "documents"} & set(file.parts):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+                continue
+            name = ast.unparse(node.exc.func)
+            if name.endswith(("Error", "Unreachable", "NotFound", "NotTaken", "InvalidSignature")) or not node.exc.args:
+                continue
+            said = node.exc.args[1 if name == "across" else 0]
+            if isinstance(said, ast.Constant):
+                yield str(said.value)
+            elif isinstance(said, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in said.values)
+
+
+def test_every_sentence_of_a_no_has_its_chinese() -> None:
+    told = set(sentences())
+    assert len(told) > 60
+    assert {each for each in told if not in_chinese(each)} == set()

@@ -21,6 +21,8 @@ from shop.errors import Invalid, Refusal
 from shop.ids import new_id
 from shop.outbox import service as outbox
 
+GONE = "The invitation was used, withdrawn, or has expired; ask for another."
+
 
 class InvitationGone(Refusal):
     """The link is not ours, or its invitation was used, withdrawn or has expired; which of these is not said."""
@@ -56,7 +58,7 @@ def look_up(session: Session, *, token: str, name: str | None, password: str) ->
         )
     ).first()
     if row is None:
-        raise InvitationGone
+        raise InvitationGone(GONE)
     found, user = row
     account = guessing.account_of(user.id, "")
     if user.status == "active":
@@ -100,7 +102,7 @@ def accept(
         .execution_options(synchronize_session=False)
     ).first()
     if row is None:
-        raise InvitationGone
+        raise InvitationGone(GONE)
     if new_hash is not None and not begin(session, invited.user_id, name or "", new_hash):
         raise InvitationGone("Somebody registered with this contact meanwhile: accept with that password.")
     powers = {"roles": row.roles, "regions": row.regions, "order_limit_fen": row.order_limit_fen}

@@ -88,7 +88,8 @@ def assess(figures: Figures, ground: Ground) -> Assessed:
     if rule is None:
         raise NoQuotaRule(pointer="/year")
     if figures.canteen_fen and (not figures.has_canteen or figures.shared_with_id):
-        raise CanteenNotZero(pointer="/canteen_fen")
+        detail = "A canteen that is shared with another unit is filed by that unit." if figures.shared_with_id else ""
+        raise CanteenNotZero(detail, pointer="/canteen_fen")
     if not figures.has_canteen and (figures.outsourced_to or figures.mandate_id):
         raise Invalid("Only a canteen can be outsourced.", pointer="/outsourced_to")
     base = figures.canteen_fen + (figures.union_demand_fen if rule.union_in_base else 0)

@@ -92,7 +92,9 @@ def check_powers(
 def contact_of(wanted: Wanted) -> tuple[Channel, str]:
     """The one contact in its one spelling, or Invalid."""
     if (wanted.phone is None) == (wanted.email is None):
-        raise Invalid("Give a phone or an e-mail.", pointer="/phone")
+        if wanted.phone is None:
+            raise Invalid("Give a phone or an e-mail.", pointer="/phone")
+        raise Invalid("Give a phone or an e-mail, not both.", pointer="/email")
     if wanted.phone is not None:
         phone = contacts.phone_of(wanted.phone)
         if phone is None:
@@ -166,7 +168,8 @@ def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted
         .returning(Invitation.id)
     ).scalar()
     if made is None:
-        raise InvitationOpen
+        pointer = "/phone" if wanted.phone else "/email"
+        raise InvitationOpen("An invitation of this contact is open; withdraw it first.", pointer=pointer)
     audit.record(
         session, by=by, action="invite", kind="invitation", subject=made, now=now, organisation_id=organisation_id.hex,
         roles=sorted(wanted.roles), order_limit_fen=wanted.order_limit_fen, regions=sorted(set(wanted.regions)),

@@ -335,13 +335,13 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
         },
     ).first()
     if row is None:
-        raise NotFound("No such budget unit or delivery address of yours.")
+        raise NotFound("No such budget unit of yours.", pointer="/budget_unit_id")
     if row.buyer_status != "active":
         raise OrganisationNotActive(organisation_status=row.buyer_status)
     if not row.may:
         raise MandateExpired(pointer="/budget_unit_id")
     if row.address_id is None:
-        raise NotFound("No such budget unit or delivery address of yours.")
+        raise NotFound("No such delivery address of yours.", pointer="/delivery_address_id")
     if row.unit_status != "open":
         raise UnitClosed(pointer="/budget_unit_id")
     return Unit(row.id, row.funding_code, row.budget_id, int(row.ordered_alone_fen)), Place(
