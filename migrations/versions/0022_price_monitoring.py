@@ -8,7 +8,7 @@ from migrations.row_security import guard, owned
 from shop.ids import new_id
 
 revision = "0022"
-down_revision = "0019b"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

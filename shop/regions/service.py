@@ -120,12 +120,8 @@ def lists_of_counties(session: Session, codes: Collection[str], on: date) -> dic
 
 def counties_on(session: Session, on: date) -> Sequence[tuple[str, str]]:
     """Code and name of every county of a day."""
-    return [
-        (code, name)
-        for code, name in session.execute(
-            select(Division.code, Division.name).where(Division.level == Level.COUNTY, Division.in_force(on))
-        )
-    ]
+    counties = select(Division.code, Division.name).where(Division.level == Level.COUNTY, Division.in_force(on))
+    return [(code, name) for code, name in session.execute(counties)]
 
 
 RULES = text(
@@ -147,6 +143,20 @@ def admits(session: Session, county_code: str, on: date) -> bool:
     return (
         session.execute(RULES, {"use": "admits", "indicator": "", "county": county_code, "on": on}).first() is not None
     )
+
+
+ADMITTED = text(
+    """
+    SELECT DISTINCT m.county_code FROM list_rule r
+    JOIN eligibility_member m ON m.list = r.list AND m.valid @> CAST(:on AS date)
+    WHERE r.use = 'admits' AND r.valid @> CAST(:on AS date)
+    """
+)
+
+
+def admitted_counties(session: Session, on: date) -> frozenset[str]:
+    """Every county that `admits` says yes of on that day."""
+    return frozenset(session.scalars(ADMITTED, {"on": on}))
 
 
 def counts(session: Session, county_code: str, on: date, indicator: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,18 +10,18 @@ import msgspec
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from shop.accounts.service import selling
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.audit.models import AuditEntry
+from shop.catalogue import rules
 from shop.catalogue.cards import write_cards
 from shop.catalogue.intake import looking
 from shop.catalogue.intake.columns import WORDS
-from shop.catalogue.intake.deciding import TERMS, Decision, Shelf, compare
+from shop.catalogue.intake.deciding import FACTS, TERMS, Decision, Shelf, compare
 from shop.catalogue.intake.models import IntakeStatus, ListingImport, ListingImportRow, RowKind
 from shop.catalogue.intake.trying import SPOIL, json_of
-from shop.catalogue.models import Listing, ListingStatus
-from shop.catalogue.service.revising import REVIEWED_FACTS, changed, move
+from shop.catalogue.models import REVIEWED, Listing, ListingStatus
+from shop.catalogue.service.revising import changed, move, revise
 from shop.catalogue.service.submitting import note_beyond
 from shop.clock import business_day
 from shop.db import insert_rows
@@ -35,7 +35,7 @@ ROW = [
     ListingImportRow.number, ListingImportRow.code, ListingImportRow.pack_name, ListingImportRow.kind,
     ListingImportRow.listing_id, ListingImportRow.revision, ListingImportRow.wanted, ListingImportRow.changes,
 ]  # fmt: skip
-PRODUCT_COLUMNS = ("id", "cooperative_id", "code", *REVIEWED_FACTS, "tags", "mandate_id", "created_at")
+PRODUCT_COLUMNS = ("id", "cooperative_id", "code", *FACTS, "tags", "mandate_id", "created_at")
 MAKE_PRODUCTS = text(
     f"INSERT INTO product ({', '.join(PRODUCT_COLUMNS)}) SELECT {', '.join(PRODUCT_COLUMNS)}"  # noqa: S608 - our own names
     " FROM jsonb_populate_recordset(NULL::product, CAST(:rows AS jsonb))"
@@ -43,7 +43,7 @@ MAKE_PRODUCTS = text(
 )
 CHANGE_PRODUCTS = text(
     "UPDATE product p SET "  # noqa: S608 - our own names
-    + ", ".join(f"{name} = w.{name}" for name in (*REVIEWED_FACTS, "tags", "mandate_id"))
+    + ", ".join(f"{name} = w.{name}" for name in (*FACTS, "tags", "mandate_id"))
     + " FROM jsonb_populate_recordset(NULL::product, CAST(:rows AS jsonb)) w WHERE p.id = w.id"
 )
 CHANGE_LISTINGS = text(
@@ -111,13 +111,13 @@ def sorted_out(
 ) -> tuple[list[Doing], dict[int, tuple[str, str]]]:
     """The rows that may be done, their products and listings locked; and what is wrong with each of the others."""
     shelf = looking.shelf(session, made.organisation_id, {row.code for row in rows}, hold=True)
-    standings = selling.standings(session, organisation_id=made.organisation_id, on=business_day(now))
+    rights = looking.rights(session, made.organisation_id, business_day(now))
     listings = {one.id: one for found in shelf.listings.values() for one in found}
     doing: list[Doing] = []
     refused: dict[int, tuple[str, str]] = {}
     for row in rows:
         product, listing = shelf.products.get(row.code), listings.get(row.listing_id)
-        decision = compare(row.wanted, product, listing, standings)
+        decision = compare(row.wanted, product, listing, rights)
         if decision.kind is RowKind.ERROR:
             (column, code, _), *_ = decision.faults
             refused[row.number] = (column, code)
@@ -184,26 +184,48 @@ def apply_listings(session: Session, made: ListingImport, doing: list[Doing], by
     terms = [new_terms(one) for one in doing if one.listing is not None]
     if terms:
         session.execute(CHANGE_LISTINGS, {"rows": encoded(terms)})
-    done = {one.row.listing_id for one in doing}
-    others = session.execute(
-        select(Listing.id, Listing.status)
-        .where(Listing.product_id.in_({one.product.id for one in doing if one.product and one.decision.reviewed_facts}))
-        .order_by(Listing.id)
-    ).all()
-    shown = [
-        key for key, status in others if key not in done and status in (ListingStatus.LISTED, ListingStatus.PAUSED)
-    ]
-    if shown:
-        move(session, shown, to=ListingStatus.IN_REVIEW)
     today = business_day(now)
     submitted = [one.row.listing_id for one in doing if one.decision.reviewed]
     stay = [one.row.listing_id for one in doing if not one.decision.reviewed]
-    for ids, kind in ((submitted + shown, "listing.submitted"), (stay, "listing.changed")):
+    again, unlooked, hidden = others_of(session, doing, today)
+    if again:
+        move(session, again, to=ListingStatus.IN_REVIEW)
+    if unlooked:
+        revise(session, unlooked)
+    for ids, kind in ((submitted + again, "listing.submitted"), (stay + unlooked, "listing.changed")):
         if ids:
             changed(session, ids, kind, by=by, now=now, today=today)
-    hidden = [key for key, _ in others if key not in done and key not in shown]
     if hidden:
         write_cards(session, hidden, on=today)
+
+
+def others_of(session: Session, doing: Sequence[Doing], today: date) -> tuple[list[UUID], list[UUID], list[UUID]]:
+    """The listings that no row names of products whose facts change: to be reviewed again; to be revised where they
+    are, because a revision says what the product said too; and those that nobody sees, whose card is written anew."""
+    facts: dict[UUID, set[str]] = {}
+    for one in doing:
+        if one.product is not None and one.decision.reviewed_facts:
+            facts.setdefault(one.product.id, set()).update(one.decision.reviewed_facts)
+    done = {one.row.listing_id for one in doing}
+    again: list[UUID] = []
+    unlooked: list[UUID] = []
+    hidden: list[UUID] = []
+    for key, product_id, status in session.execute(
+        select(Listing.id, Listing.product_id, Listing.status)
+        .where(Listing.product_id.in_(list(facts)))
+        .order_by(Listing.id)
+    ):
+        if key in done:
+            continue
+        if status not in (*REVIEWED, ListingStatus.IN_REVIEW):
+            hidden.append(key)
+        elif status in REVIEWED and rules.needs_review(
+            facts[product_id], reviewed=[[1, 1]], wanted=[[1, 1]], grows=False, beyond=False, on=today
+        ):
+            again.append(key)
+        else:
+            unlooked.append(key)
+    return again, unlooked, hidden
 
 
 def new_listing(made: ListingImport, one: Doing) -> dict[str, Any]:
@@ -221,8 +243,6 @@ def new_listing(made: ListingImport, one: Doing) -> dict[str, Any]:
         "storage": facts["storage"],
         "origin_code": facts["origin_code"],
         "province_code": province_of(facts["origin_code"]),
-        "search_text": "",
-        "grams": [],
         "card": "",
         "review_note": note_beyond(stands, wanted["max_packs"], wanted["pack_grams"]),
     } | {name: wanted[name] for name in ("pack_name", "base_unit", "pack_base_quantity", "pack_grams", *TERMS)}
@@ -252,7 +272,10 @@ def refuse(session: Session, made: ListingImport, rows: Sequence[Any], refused: 
     for row in rows:
         if row.number in refused:
             column, code = refused[row.number]
-            value = row.code if column == "code" else row.wanted["product"][column]
+            said = (
+                row.wanted | row.wanted["product"] | {"code": row.code, "origin": row.wanted["product"]["origin_code"]}
+            )
+            value = str(said.get(column, ""))
             errors.append(
                 {
                     "row": row.number, "column": column, "title": titles.get(column, column), "value": value,

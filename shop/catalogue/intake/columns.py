@@ -39,6 +39,7 @@ COLUMNS = (
         max=3650, suffixes=("天", "日"),
     ),
     Column("grade", ("等级", "Grade", "品级", "级别", "质量等级"), min=1, max=50),
+    Column("variety", ("品种", "Variety", "品种名", "种类"), min=1, max=50),
     Column("spec", ("规格说明", "Specification", "规格描述", "品质规格", "果径规格", "单果规格"), min=1, max=200),
     Column(
         "pack_name", ("包装规格", "Pack", "销售规格", "包装", "箱规", "规格", "包装名称"), required=True, min=1, max=50
@@ -62,8 +63,8 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 EXAMPLE = {
     "code": "LC-APPLE-80", "name": "洛川苹果", "name_en": "Luochuan apples", "category": "水果", "origin": "洛川县",
-    "storage": "冷藏", "shelf_life_days": "180", "grade": "一级", "spec": "80mm 以上", "pack_name": "10斤箱",
-    "content": "10斤", "pack_grams": "5.25公斤", "price_fen": "46.00", "min_packs": "1", "step_packs": "1",
+    "storage": "冷藏", "shelf_life_days": "180", "grade": "一级", "variety": "红富士", "spec": "80mm 以上",
+    "pack_name": "10斤箱", "content": "10斤", "pack_grams": "5.25公斤", "price_fen": "46.00", "min_packs": "1", "step_packs": "1",
     "max_packs": "1000", "tier2_packs": "50", "tier2_price_fen": "44.50", "tier3_packs": "200",
     "tier3_price_fen": "43.00", "season_from": "10", "season_to": "4",
 }  # fmt: skip
@@ -92,6 +93,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "ambiguous_listing": ("有多个在售商品使用该编码和规格", "Several listings have this code and pack"),
     "no_selling_right": ("当前没有有效的销售资格", "There is no right to sell today"),
     "mandate_expired": ("没有有效的代理委托涵盖该产品", "No mandate in force covers this product"),
+    "county_not_admitted": ("该县不在准入名单内", "No list admits sellers of this county today"),
+    "origin_not_yours": ("未获准销售该县的产品", "You are not admitted to sell goods of this county"),
+    "price_over": (
+        "该商品价格已过有效期，请先更新有效期",
+        "The prices of this listing hold no more",
+    ),
     "changed_meanwhile": ("试算之后该商品已被改动，请重新上传", "This was changed since the trial; upload it again"),
 }
 """The words of the errors that only the catalogue can see, in Chinese and English."""

@@ -7,13 +7,16 @@ from typing import Any
 from uuid import UUID
 
 from shop.accounts.service.selling import MandateExpired, NoSellingRight, Standing, Standings
+from shop.catalogue import rules
 from shop.catalogue.intake.columns import MOST_TIERS
 from shop.catalogue.intake.models import RowKind
 from shop.catalogue.intake.packs import Unclear, content_of, price_of_pack
 from shop.catalogue.models import ListingStatus
-from shop.catalogue.service.revising import REVIEWED_FACTS
-from shop.catalogue.service.submitting import beyond, stays_listed
+from shop.catalogue.service.origins import Origins
+from shop.catalogue.service.submitting import beyond
 
+FACTS = ("name", "name_en", "category", "origin_code", "storage", "shelf_life_days", "grade", "variety", "spec")
+"""What a sheet says of a product; its standard, its acceptance sheet and its photos stay as they are."""
 TERMS = ("tiers", "min_packs", "step_packs", "max_packs", "season_from", "season_to")
 """What may change of a listing; what is in its pack is what it is."""
 
@@ -73,10 +76,18 @@ class Decision:
     @property
     def reviewed_facts(self) -> dict[str, list[Any]]:
         """The facts of the product that change, before and after."""
-        return {name: both for name, both in (self.changes or {}).items() if name in REVIEWED_FACTS}
+        return {name: both for name, both in (self.changes or {}).items() if name in FACTS}
 
 
-def decide(values: Values, titles: Titles, shelf: Shelf, counties: Counties, standings: Standings) -> Decision:
+@dataclass(frozen=True)
+class Rights:
+    """What the seller may list, and from where, on a day."""
+
+    standings: Standings
+    origins: Origins
+
+
+def decide(values: Values, titles: Titles, shelf: Shelf, counties: Counties, rights: Rights) -> Decision:
     """What a row would do, or everything that is wrong with it; `values` lacks the columns that the sheet lacks."""
     faults: list[Fault] = []
     product = shelf.products.get(values["code"])
@@ -90,26 +101,37 @@ def decide(values: Values, titles: Titles, shelf: Shelf, counties: Counties, sta
         "product": facts, "pack_name": values["pack_name"], "base_unit": unit, "pack_base_quantity": quantity,
         "pack_grams": gross, **terms,
     }  # fmt: skip
-    return compare(wanted, product, listing, standings)
+    return compare(wanted, product, listing, rights)
 
 
-def compare(wanted: dict[str, Any], product: Any, listing: Any, standings: Standings) -> Decision:
+def compare(wanted: dict[str, Any], product: Any, listing: Any, rights: Rights) -> Decision:
     """What is to become of a product and listing as they are, for them to be as wanted."""
-    facts = wanted["product"]
-    of_product = differing(facts, product, REVIEWED_FACTS)
+    of_product = differing(wanted["product"], product, FACTS)
     if listing is None:
         made = Decision(RowKind.NEW, reviewed=True, wanted=wanted, changes=None if product is None else of_product)
-        return permitted(made, standings)
+        return permitted(made, rights)
     changes = of_product | differing(wanted, listing, TERMS)
     if not changes:
         return Decision(RowKind.UNCHANGED, listing.id, listing.revision, wanted=wanted)
-    stays = listing.status == ListingStatus.LISTED and stays_listed(
-        listing.reviewed_tiers or listing.tiers, wanted["tiers"]
+    known = Decision(RowKind.CHANGED, listing.id, listing.revision, wanted=wanted, changes=changes)
+    today = rights.standings.on
+    if listing.price_to is not None and listing.price_to <= today:
+        return Decision(RowKind.ERROR, faults=[("price_fen", "price_over", "")])
+    grows = wanted["max_packs"] > listing.max_packs
+    if of_product or grows or listing.status != ListingStatus.LISTED:
+        known = permitted(known, rights)
+        if known.kind is RowKind.ERROR:
+            return known
+    because = rules.needs_review(
+        changes,
+        reviewed=listing.reviewed_tiers or listing.tiers,
+        wanted=wanted["tiers"],
+        grows=grows,
+        beyond=known.stands is not None and beyond(known.stands, wanted["max_packs"], wanted["pack_grams"]),
+        on=today,
     )
-    known = Decision(RowKind.CHANGED, listing.id, listing.revision, bool(of_product) or not stays, wanted, changes)
-    if not known.reviewed and wanted["max_packs"] <= listing.max_packs:
-        return known
-    return permitted(known, standings)
+    known.reviewed = bool(because) or listing.status not in (ListingStatus.LISTED, ListingStatus.LAPSED)
+    return known
 
 
 def differing(wanted: Values, there: Any, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -119,17 +141,20 @@ def differing(wanted: Values, there: Any, names: Sequence[str]) -> dict[str, lis
     return {name: [before, wanted[name]] for name in names if (before := getattr(there, name)) != wanted[name]}
 
 
-def permitted(made: Decision, standings: Standings) -> Decision:
-    """The decision where the seller may list this; more than its declared capacity is looked at first."""
+def permitted(made: Decision, rights: Rights) -> Decision:
+    """The decision with how its seller stands, where the seller may list this."""
     assert made.wanted is not None
     facts = made.wanted["product"]
     try:
-        made.stands = standings.of(facts["name"], facts["category"])
+        made.stands = rights.standings.of(facts["name"], facts["category"])
     except NoSellingRight:
         return Decision(RowKind.ERROR, faults=[("code", "no_selling_right", "")])
     except MandateExpired:
         return Decision(RowKind.ERROR, faults=[("name", "mandate_expired", "")])
-    made.reviewed = made.reviewed or beyond(made.stands, made.wanted["max_packs"], made.wanted["pack_grams"])
+    if made.kind is RowKind.NEW or made.reviewed_facts:
+        why = rights.origins.refuses(facts["origin_code"], made.stands.mandate_id)
+        if why is not None:
+            return Decision(RowKind.ERROR, faults=[("origin", why, "")])
     return made
 
 
@@ -144,11 +169,11 @@ def the_listing(values: Values, product: Any, shelf: Shelf, faults: list[Fault])
 
 def facts_of(values: Values, product: Any, counties: Counties, faults: list[Fault]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    for name in REVIEWED_FACTS:
+    for name in FACTS:
         column = "origin" if name == "origin_code" else name
         given = values.get(column)
         if given is None:
-            given = getattr(product, name) if product is not None else None
+            given = getattr(product, name) if product is not None else "" if name == "variety" else None
             if given is None:
                 faults.append((column, "required", ""))
         elif column == "origin":

@@ -8,16 +8,18 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shop.catalogue.intake.deciding import Counties, Shelf
+from shop.accounts.service import selling
+from shop.catalogue.intake.deciding import FACTS, Counties, Rights, Shelf
 from shop.catalogue.models import Listing, Product
-from shop.catalogue.service.revising import REVIEWED_FACTS
+from shop.catalogue.service.origins import origins
 from shop.regions.service import counties_on
 
-PRODUCT = [Product.id, Product.code, *(getattr(Product, name) for name in REVIEWED_FACTS)]
+PRODUCT = [Product.id, Product.code, *(getattr(Product, name) for name in FACTS)]
 LISTING = [
     Listing.id, Listing.product_id, Listing.status, Listing.revision, Listing.pack_name, Listing.base_unit,
     Listing.pack_base_quantity, Listing.pack_grams, Listing.min_packs, Listing.step_packs, Listing.max_packs,
-    Listing.tiers, Listing.season_from, Listing.season_to, Listing.reviewed_tiers, Listing.review_note,
+    Listing.tiers, Listing.price_to, Listing.season_from, Listing.season_to, Listing.reviewed_tiers,
+    Listing.review_note,
 ]  # fmt: skip
 
 
@@ -28,6 +30,13 @@ def counties(session: Session, on: date) -> Counties:
     for code, name in found:
         named.setdefault(name, []).append(code)
     return Counties(frozenset(code for code, _ in found), named)
+
+
+def rights(session: Session, organisation_id: UUID, on: date) -> Rights:
+    """What the seller may list and from where, on a day."""
+    standings = selling.standings(session, organisation_id=organisation_id, on=on)
+    mandates = [None, *sorted(set((standings.mandates or {}).values()))]
+    return Rights(standings, origins(session, organisation_id=organisation_id, mandates=mandates, on=on))
 
 
 def shelf(session: Session, organisation_id: UUID, codes: Collection[str], *, hold: bool = False) -> Shelf:

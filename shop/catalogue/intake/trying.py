@@ -12,7 +12,6 @@ import msgspec
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
-from shop.accounts.service import selling
 from shop.catalogue.intake import looking
 from shop.catalogue.intake.columns import BY_NAME, COLUMNS, WORDS
 from shop.catalogue.intake.deciding import Counties, Decision, Fault, Titles, decide
@@ -100,13 +99,13 @@ class Trial:
         read = [(row, found) for row in rows if (found := self.parser.read(*row)) is not None]
         codes = {code for _, (values, _) in read if (code := values.get("code")) is not None}
         shelf = looking.shelf(session, self.organisation_id, codes)
-        standings = selling.standings(session, organisation_id=self.organisation_id, on=business_day(self.now))
+        rights = looking.rights(session, self.organisation_id, business_day(self.now))
         cursor = session.connection().connection.cursor()
         cursor.execute(STAGE)
         with cursor.copy(COPY) as copy:
             for row, (values, errors) in read:
                 if not errors:
-                    decision = decide(values, self.titles, shelf, self.counties, standings)
+                    decision = decide(values, self.titles, shelf, self.counties, rights)
                     errors = [self.error(row, fault) for fault in decision.faults]
                 else:
                     decision = Decision(RowKind.ERROR)

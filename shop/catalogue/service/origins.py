@@ -6,7 +6,10 @@ that admits sellers on that day (`regions.ListRule`). The own county was asked w
 is not asked again: a list that lapses ends counting, not trading.
 """
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -22,7 +25,7 @@ from shop.catalogue.schemas import GrantOrigin
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
-from shop.regions.service import admits, is_county
+from shop.regions.service import admits, admitted_counties, is_county
 
 
 class OriginNotYours(Refusal):
@@ -78,6 +81,32 @@ def may_come_from(
         raise CountyNotAdmitted(pointer=pointer)
     if not any(row.code in (county, None) for row in rows):
         raise OriginNotYours(pointer=pointer, counties=sorted({row.code for row in rows}))
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Which counties a seller may name on a day, for each of its mandates (None: its own goods)."""
+
+    admitted: Collection[str]
+    named: Mapping[UUID | None, Sequence[Any]]
+
+    def refuses(self, county: str, mandate_id: UUID | None) -> str | None:
+        """The code of the refusal of `may_come_from` for a county of the day; None where goods may come from it."""
+        rows = self.named[mandate_id]
+        if any(row.own and row.code == county for row in rows):
+            return None
+        if county not in self.admitted:
+            return CountyNotAdmitted.code
+        return None if any(row.code in (county, None) for row in rows) else OriginNotYours.code
+
+
+def origins(session: Session, *, organisation_id: UUID, mandates: Collection[UUID | None], on: date) -> Origins:
+    """What `may_come_from` would say of any county: one statement a mandate, whatever the number of goods."""
+    named = {
+        mandate: session.execute(OWN, {"organisation": organisation_id, "mandate": mandate, "on": on}).all()
+        for mandate in mandates
+    }
+    return Origins(admitted_counties(session, on), named)
 
 
 def grant(session: Session, *, seller_id: UUID, wanted: GrantOrigin, by: Actor, now: datetime) -> UUID:
