@@ -65,7 +65,8 @@ EXAMPLE = {
     "code": "LC-APPLE-80", "name": "洛川苹果", "name_en": "Luochuan apples", "category": "水果", "origin": "洛川县",
     "storage": "冷藏", "shelf_life_days": "180", "grade": "一级", "variety": "红富士", "spec": "80mm 以上",
     "pack_name": "10斤箱", "content": "10斤", "pack_grams": "5.25公斤", "price_fen": "46.00",
-    "min_packs": "1", "step_packs": "1", "max_packs": "1000", "tier2_packs": "50", "tier2_price_fen": "44.50", "tier3_packs": "200",
+    "min_packs": "1", "step_packs": "1", "max_packs": "1000", "tier2_packs": "50", "tier2_price_fen": "44.50",
+    "tier3_packs": "200",
     "tier3_price_fen": "43.00", "season_from": "10", "season_to": "4",
 }  # fmt: skip
 """The example row of the template; delete it before uploading, or the shop takes it at its word."""
