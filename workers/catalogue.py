@@ -5,8 +5,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from shop.accounts.models_mandates import AgentMandate
 from shop.catalogue.service import photos, reviewing, selling_figures
 from shop.clock import business_now
 from shop.files import images
@@ -20,6 +22,13 @@ LEASE = timedelta(seconds=90)  # longer than the largest photo takes
 def follow_right(session: Session, *, organisation_id: UUID, **_newer: Any) -> None:
     """The listings of a seller are shown while it may sell, and only then."""
     reviewing.follow_right(session, cooperative_id=organisation_id, now=business_now(session))
+
+
+def follow_mandate(session: Session, *, mandate_id: UUID, **_newer: Any) -> None:
+    """The listings of an agent are shown while a mandate in force names what they sell, and only then."""
+    agent_id = session.scalar(select(AgentMandate.agent_id).where(AgentMandate.id == mandate_id))
+    if agent_id is not None:
+        reviewing.follow_right(session, cooperative_id=agent_id, now=business_now(session))
 
 
 def make_renditions(taken: outbox.Claim, *, photo_id: UUID, **_newer: Any) -> None:

@@ -41,6 +41,9 @@ SUBJECTS = {
 }
 """What an event is about, for everybody who is told: the first of these that its payload names."""
 
+OTHERS = {"agent_mandate": {"mandate_id": PublicId("agm")}}
+"""What the payload of some events means by a name."""
+
 
 class NotSent(Exception):
     """Some were put off; says how many, and never whom."""
@@ -126,7 +129,7 @@ def subjects_of(session: Session, taken: outbox.Claim, payload: dict[str, Any]) 
     seen_by = session.scalar(select(Event.seen_by).where(Event.id == taken.event_id)) or []
     rows = session.execute(select(Organisation.id, Organisation.kind).where(Organisation.id.in_(seen_by)))
     told = [key for key, kind in rows if AUDIENCE[Kind(kind)] in notices.TOLD[taken.kind]]
-    for name, form in SUBJECTS.items():
+    for name, form in (SUBJECTS | OTHERS.get(taken.kind.partition(".")[0], {})).items():
         if name in payload:
             return dict.fromkeys(told, form.format(payload[name]))
     parts = session.execute(

@@ -12,6 +12,7 @@ from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
 from workers import accounts, catalogue, jobs, notices, orders, payments, prices, recalls, webhooks
+from workers import accounts, catalogue, files, jobs, notices, orders, payments, prices, recalls, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -63,6 +64,11 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "price_report.decided": (notices.tell, notices.mail),
     "recall.ordered": (recalls.stop_unshipped, recalls.halt_shipments, notices.tell_of_recall, notices.mail),
     "recall.released": (recalls.resume_shipments, notices.tell, notices.mail),
+    "agent_mandate.registered": (catalogue.follow_mandate,),
+    "agent_mandate.confirmed": (catalogue.follow_mandate,),
+    "agent_mandate.began": (catalogue.follow_mandate,),
+    "agent_mandate.expired": (catalogue.follow_mandate, notices.tell, notices.mail),
+    "agent_mandate.revoked": (catalogue.follow_mandate, notices.tell, notices.mail),
     "charge.requested": (payments.ask_for_money,),
     "charge.succeeded": (payments.settle_what_is_paid,),
     "charge.withdrawn": (payments.end_at_gateway,),
@@ -71,6 +77,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "webhook.stored": (payments.apply_webhook,),
     "webhook_endpoint.disabled": (notices.tell, notices.mail),
     "job.requested": (jobs.run,),
+    "file.dropped": (files.remove,),
     "person.invited": (accounts.send_invitation,),
     "confirmation.asked": (accounts.send_confirmation,),
     "registration.approved": (notices.tell, notices.mail),

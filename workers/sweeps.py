@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shop.accounts.service import granting, reminding
+from shop.accounts.service import agent_mandating, granting, reminding
 from shop.catalogue import cards as catalogue
 from shop.catalogue.monitoring.service import watching
 from shop.catalogue.service import reviewing
@@ -75,8 +75,12 @@ def pass_price_deadlines(session: Session) -> int:
 
 
 def pass_selling_time(session: Session) -> int:
-    """Lift suspensions that are over, remind of rights to sell that end soon, and end those that have."""
-    return granting.pass_time(session, now=business_now(session))
+    """Lift suspensions that are over, remind of rights to sell that end soon, and end those that have.
+
+    And tell of the mandates of agents that begin or have run out.
+    """
+    now = business_now(session)
+    return granting.pass_time(session, now=now) + agent_mandating.pass_time(session, now=now)
 
 
 def ask_stripe() -> None:
@@ -153,7 +157,7 @@ forget_old.calls_out = True  # type: ignore[attr-defined]  # it opens its own un
 
 
 def drop_files() -> None:
-    """Drop files past their written period, such as the results of jobs after seven days: the bytes and the rows."""
+    """Drop files past their written period, such as the results of jobs after seven days: `file.dropped` says which."""
     while files.drop_expired():
         pass
 

@@ -114,13 +114,16 @@ def declare_capacities(session: Session, actor: Actor, now: datetime, body: Decl
     "/application/documents",
     allow=applicant,
     answers={201: ApplicationOut},
-    refusals=(*NOT_NOW, Invalid, uploading.UnsupportedFile, Busy),
+    refusals=(*NOT_NOW, Invalid, applying.BankPaperByHelper, uploading.UnsupportedFile, Busy),
     raw_body=True,
     calls_out=True,
     max_body=uploading.MAX_FILE,
 )
 def add_application_document(actor: Actor, now: datetime, query: DocumentQuery, raw: bytes) -> ApplicationOut:
-    """Add a document: the body is the PDF, JPEG or PNG itself, of at most 5 MB; the same again is added once."""
+    """Add a document: the body is the PDF, JPEG or PNG itself, of at most 5 MB; the same again is added once.
+
+    A helper adds none of the bank account.
+    """
     work_of(actor, lambda session: applying.check_kind(session, by=actor, kind=query.kind, now=now))
     file_id = uploading.upload(by=actor, name=query.name, data=raw)
 
@@ -134,7 +137,11 @@ def add_application_document(actor: Actor, now: datetime, query: DocumentQuery, 
 
 
 @own.delete(
-    "/application/documents/<document_id>", allow=applicant, answers={200: ApplicationOut}, refusals=NOT_NOW, key=NO_KEY
+    "/application/documents/<document_id>",
+    allow=applicant,
+    answers={200: ApplicationOut},
+    refusals=(*NOT_NOW, applying.BankPaperByHelper),
+    key=NO_KEY,
 )
 def remove_application_document(
     session: Session, actor: Actor, now: datetime, document_id: DocumentId

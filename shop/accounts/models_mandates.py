@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +15,7 @@ class AgentMandate(Model):
     """An agent's mandate to sell certain products of a principal, from a day to a day.
 
     The principal is an organisation here, which confirms it, or a producer without a code, whose paper is the file.
+    `began_at` and `ended_at`: when it was told that its first day had come, or that its last one was over.
     """
 
     __tablename__ = "agent_mandate"
@@ -24,6 +25,16 @@ class AgentMandate(Model):
         CheckConstraint("NOT isempty(valid) AND cardinality(products) > 0", name="says_something"),
         Index("ix_agent_mandate_agent", "agent_id", "id"),
         Index("ix_agent_mandate_principal", "principal_id", "id"),
+        Index(
+            "ix_agent_mandate_begin",
+            func.lower(text("valid")),
+            postgresql_where=text("began_at IS NULL AND revoked_at IS NULL"),
+        ),
+        Index(
+            "ix_agent_mandate_end",
+            func.upper(text("valid")),
+            postgresql_where=text("ended_at IS NULL AND revoked_at IS NULL"),
+        ),
     )
 
     id: Mapped[UUID] = id_column()
@@ -36,6 +47,8 @@ class AgentMandate(Model):
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    began_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
 
 
 class AssistMandate(Model):

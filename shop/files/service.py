@@ -6,20 +6,25 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import UUID
 
+import structlog
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
-from sqlalchemy import Interval, cast, delete, func, literal, or_, select, update
+from sqlalchemy import Interval, Select, cast, delete, func, literal, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.settings import settings
-from shop.db import in_unit_of_work
+from shop.clock import business_now
+from shop.db import in_unit_of_work, seeing_all
 from shop.errors import Busy, NotFound
 from shop.files.models import StoredFile
+from shop.outbox import service as outbox
 
+log = structlog.get_logger()
 LINK_SECONDS = 24 * 3600
 
 
@@ -146,13 +151,29 @@ def keep(
 
 
 def let_go(session: Session, file_id: UUID) -> None:
-    """Let a file that nothing refers to be dropped with the next sweep."""
-    session.execute(
-        update(StoredFile)
-        .where(StoredFile.id == file_id)
-        .values(expires_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
-    )
+    """Let a file be dropped with the next sweep, unless something names it still.
+
+    Its row is locked first: whoever names it at the same time either did so before and is seen, or comes to a file that
+    is no more. Call it when the row that named it is gone.
+    """
+    session.flush()
+    session.execute(select(StoredFile.id).where(StoredFile.id == file_id).with_for_update())
+    with seeing_all(session):  # a paper may be named by rows of others
+        session.execute(
+            update(StoredFile)
+            .where(StoredFile.id == file_id, ~or_(*(named.exists() for named in naming(file_id))))
+            .values(expires_at=func.clock_timestamp())
+            .execution_options(synchronize_session=False)
+        )
+
+
+def naming(file_id: UUID) -> Iterator[Select[Any]]:
+    """For every table that holds files by a foreign key (one that does not let go by itself), its rows of a file."""
+    for table in StoredFile.metadata.sorted_tables:
+        for column in table.columns:
+            for key in column.foreign_keys:
+                if key.target_fullname == "stored_file.id" and key.ondelete is None:
+                    yield select(literal(1)).select_from(table).where(column == file_id)
 
 
 def signer() -> URLSafeTimedSerializer:
@@ -187,21 +208,35 @@ def fetch(file_id: UUID, into: IO[bytes]) -> None:
 
 
 def drop_expired(*, limit: int = 500) -> int:
-    """Drop files past their period, the bytes first and then the rows; gives how many."""
+    """Drop the rows of files past their period, one by one, and tell of each by `file.dropped`; gives how many.
 
-    def over(session: Session) -> list[UUID]:
-        return list(
-            session.scalars(
-                select(StoredFile.id)
-                .where(StoredFile.expires_at <= func.clock_timestamp())
-                .order_by(StoredFile.expires_at)
-                .limit(limit)
-            )
-        )
+    Its consumer takes the bytes out of the store, so that none are gone while a row stays, and none stay when a process
+    is killed. A file that something names after all is kept without an end, and said in the log.
+    """
 
-    found = in_unit_of_work(over)
-    for file_id in found:
-        remove(file_id)
-    if found:
-        in_unit_of_work(lambda session: session.execute(delete(StoredFile).where(StoredFile.id.in_(found))))
-    return len(found)
+    def drop(session: Session) -> int:
+        over = session.scalars(
+            select(StoredFile.id)
+            .where(StoredFile.expires_at <= func.clock_timestamp())
+            .order_by(StoredFile.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        now = business_now(session)
+        for file_id in over:
+            try:
+                with session.begin_nested():
+                    session.execute(delete(StoredFile).where(StoredFile.id == file_id))
+            except IntegrityError as error:
+                log.error("file_is_named", file=file_id.hex, constraint=constraint_of(error))
+                session.execute(update(StoredFile).where(StoredFile.id == file_id).values(expires_at=None))
+            else:
+                outbox.announce(session, "file.dropped", now=now, file_id=file_id)
+        return len(over)
+
+    return in_unit_of_work(drop)
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """Which constraint said no."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None)

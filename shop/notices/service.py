@@ -57,6 +57,14 @@ TEXTS = {
         "销售资格已取消，在途订单继续履行。",
         "Your right to sell was revoked; open orders run on.",
     ),
+    "agent_mandate.expired": (
+        "代理委托已到期，相关商品已下架。",
+        "A mandate to sell as an agent has run out; what it named is off the shelves.",
+    ),
+    "agent_mandate.revoked": (
+        "代理委托已终止，相关商品已下架。",
+        "A mandate to sell as an agent was ended; what it named is off the shelves.",
+    ),
     "webhook_endpoint.disabled": (
         "回调地址多次投递失败，已停用。",
         "A webhook failed too often and is disabled.",
@@ -119,6 +127,8 @@ TOLD = {
         f"selling_right.{what}": frozenset({Audience.COOPERATIVE})
         for what in ("granted", "renewed", "reminded", "expired", "suspended", "reinstated", "revoked")
     },
+    "agent_mandate.expired": frozenset({Audience.COOPERATIVE}),
+    "agent_mandate.revoked": frozenset({Audience.COOPERATIVE}),
     "webhook_endpoint.disabled": EVERYBODY,
     "registration.approved": frozenset({Audience.BUYER}),
     "registration.returned": frozenset({Audience.BUYER}),
@@ -156,6 +166,8 @@ MAILED = frozenset(
         "quota_filing.returned",
         "application.returned",
         "listing.lapsed",
+        "agent_mandate.expired",
+        "agent_mandate.revoked",
         "selling_right.granted",
         "selling_right.reminded",
         "selling_right.expired",

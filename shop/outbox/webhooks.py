@@ -33,7 +33,9 @@ from shop.outbox import service as outbox
 from shop.outbox.models import Delivery, DeliveryStatus, EndpointStatus, Event, WebhookEndpoint
 
 PUBLISHED = (
+    "agent_mandate.began",
     "agent_mandate.confirmed",
+    "agent_mandate.expired",
     "agent_mandate.registered",
     "agent_mandate.revoked",
     "application.approved",

@@ -135,11 +135,11 @@ def test_a_cooperative_comes_from_nothing_to_selling(county: County) -> None:
     assert [entry["what"] for entry in history] == ["expired", "reinstated", "suspended", "granted"]
 
 
-def ship(county: County, part: str, listing: str) -> None:
+def ship(county: County, part: str, listing: str, name: str = "applicant") -> None:
     """Accept, pack and ship a supplier order of two packs."""
     with unit_of_work() as session:  # the order is on terms: what the worker would confirm
         session.execute(text("UPDATE supplier_order SET status = 'confirmed' WHERE status = 'placed'"))
-    county.post("applicant", f"/v1/cooperative/supplier-orders/{part}/accept")
+    county.post(name, f"/v1/cooperative/supplier-orders/{part}/accept")
     lot = {
         "listing_id": listing,
         "code": "L1",
@@ -147,9 +147,9 @@ def ship(county: County, part: str, listing: str) -> None:
         "best_before": "2024-12-10",
         "packs": 5,
     }
-    county.post("applicant", "/v1/cooperative/lots", lot)
-    county.post("applicant", f"/v1/cooperative/supplier-orders/{part}/pack")
-    county.post("applicant", f"/v1/cooperative/supplier-orders/{part}/ship", {"carrier": "simulated"})
+    county.post(name, "/v1/cooperative/lots", lot)
+    county.post(name, f"/v1/cooperative/supplier-orders/{part}/pack")
+    county.post(name, f"/v1/cooperative/supplier-orders/{part}/ship", {"carrier": "simulated"})
 
 
 def test_the_yearly_re_check_follows_the_right_that_runs(county: County) -> None:

@@ -13,7 +13,10 @@ from shop.actor import Role
 from shop.audit.models import AuditEntry
 from shop.db import unit_of_work
 from tests import builders as a
-from tests.accounts.county import County, a_capacity, a_decision, a_listing_body
+from tests.accounts.county import PDF, County, a_capacity, a_decision, a_listing_body
+from tests.accounts.test_admission import APPLICATION, ship, sweep
+from tests.outbox.helpers import work
+from workers.sweeps import drop_files
 
 LISTINGS = "/v1/cooperative/listings"
 ASSIST = "/v1/cooperative/assist-mandates"
@@ -131,7 +134,7 @@ def test_a_mandate_is_asked_at_each_request(county: County) -> None:
     mandate = helped(county)
     seller = county.actors["seller"].organisation_id
     for statement, undone in (
-        ("UPDATE organisation SET status = 'suspended' WHERE id = :seller", "SET status = 'active'"),
+        ("UPDATE organisation SET status = 'closed' WHERE id = :seller", "SET status = 'active'"),
         ("UPDATE membership SET roles = '{analyst}' WHERE user_id = :helper", "SET roles = '{helper}'"),
         ("UPDATE person SET status = 'closed' WHERE id = :helper", "SET status = 'active'"),
     ):
@@ -146,6 +149,46 @@ def test_a_mandate_is_asked_at_each_request(county: County) -> None:
     county.move_to(datetime(2024, 11, 14, 16, 0, tzinfo=UTC))  # midnight in Beijing
     assert county.ask("for seller", "GET", "/v1/me").status_code == 401
     assert county.refused("helper", "POST", "/v1/auth/assist", {"mandate_id": mandate})[1] == "assist_mandate_ended"
+
+
+def test_a_helper_works_on_while_the_cooperative_is_suspended(county: County) -> None:
+    seller = county.seller("seller")
+    mandate = helped(county)
+    listing = county.listed("seller")
+    part = county.done(county.order(listing))["supplier_orders"][0]["id"]
+    county.post("operator", f"/v1/admin/sellers/{seller}/suspend", {"reason": "抽检不合格"})
+    ship(county, part, listing, "for seller")
+    assert county.post("helper", "/v1/auth/assist", {"mandate_id": mandate})["token"]
+
+
+def test_a_helper_never_touches_the_papers_of_the_bank_account(county: County) -> None:
+    county.applied()
+    county.filled_in()
+    helped(county, "applicant")
+    documents = {one["kind"]: one["id"] for one in county.get("applicant", APPLICATION)["documents"]}
+    path = f"{APPLICATION}/documents"
+    told = (403, "bank_paper_by_helper", ["/query/kind"])
+    assert county.refused("for applicant", "POST", f"{path}?kind=bank_permit&name=x.pdf", PDF + b"2") == told
+    assert county.refused("for applicant", "DELETE", f"{path}/{documents['bank_permit']}")[1] == told[1]
+    assert {one["kind"]: one["id"] for one in county.get("applicant", APPLICATION)["documents"]} == documents
+    county.done(county.ask("for applicant", "DELETE", f"{path}/{documents['licence']}"))
+    county.done(county.document("for applicant", "licence", PDF + b"2"))
+
+
+def test_a_paper_that_a_mandate_names_stays_when_its_document_is_removed(county: County) -> None:
+    county.applied(kind="agent")
+    county.document("applicant", "commission")
+    (document,) = county.get("applicant", APPLICATION)["documents"]
+    county.post("applicant", AGENT, an_agency(county, document["file"]["id"]))
+    county.post("applicant", ASSIST, an_assist(county, document["file"]["id"]))
+    other = county.file("applicant")
+    with unit_of_work() as session:
+        session.execute(text("UPDATE stored_file SET expires_at = now() WHERE id = :id"), {"id": UUID(other[5:])})
+    county.done(county.ask("applicant", "DELETE", f"{APPLICATION}/documents/{document['id']}"))
+    drop_files()
+    with unit_of_work() as session:
+        kept = session.execute(text("SELECT id, expires_at FROM stored_file")).all()
+    assert kept == [(UUID(document["file"]["id"][5:]), None)]
 
 
 def test_a_mandate_begins_on_its_first_day(county: County) -> None:
@@ -212,6 +255,7 @@ def test_a_helper_fills_in_an_application_and_never_recommends_it(county: County
     made = county.applied()
     helped(county, "applicant")
     county.filled_in("for applicant")
+    county.done(county.document("applicant", "bank_permit"))
     county.post("for applicant", "/v1/cooperative/application/submit")
     path = f"/v1/admin/applications/{made}/review"
     assert county.refused("helper", "POST", path, a_decision())[:2] == (403, "own_recommendation")
@@ -251,6 +295,52 @@ def test_an_agent_lists_what_a_mandate_in_force_names(county: County) -> None:
     assert county.refused("operator", "POST", review, {"decision": "approve"})[:2] == (409, "mandate_expired")
     county.move_to(datetime(2024, 12, 15, tzinfo=UTC))
     assert county.refused("agent", "POST", LISTINGS, a_listing_body())[1] == "mandate_expired"
+
+
+def test_an_agent_sells_no_longer_than_its_mandate(county: County) -> None:
+    county.seller("agent", Kind.AGENT)
+    county.seller("grower")
+    paper = county.file("agent")
+    body = an_agency(county, paper, principal_name=None, principal_id=seller_id(county, "grower"))
+    first = county.post("agent", AGENT, body)["id"]
+    county.post("grower", f"{AGENT}/{first}/confirm")
+    listing = county.listed("agent")
+    assert county.order(listing).status_code == 201
+    county.post("grower", f"{AGENT}/{first}/revoke")
+    assert not_selling(county, listing)
+    assert county.get("", f"/v1/public/listings/{listing}")["id"] == listing  # until the worker hears of it
+    assert "catalogue.follow_mandate" in work("catalogue.", "notices.tell")
+    assert county.ask("", "GET", f"/v1/public/listings/{listing}").status_code == 404
+    assert county.get("agent", "/v1/me/notices")["items"][0]["subject"] == first
+
+    other = an_agency(county, paper)  # of somebody else, who sells the same
+    county.post("agent", AGENT, other)
+    assert not_selling(county, listing)
+    again = county.post("agent", AGENT, body | {"valid_from": "2024-10-20"})["id"]
+    county.post("grower", f"{AGENT}/{again}/confirm")
+    assert not_selling(county, listing)
+    county.move_to(datetime(2024, 10, 19, 16, 0, tzinfo=UTC))  # midnight in Beijing
+    assert county.order(listing).status_code == 201
+    sweep()
+    work("catalogue.")
+    assert county.get("", f"/v1/public/listings/{listing}")["id"] == listing
+    county.move_to(datetime(2024, 12, 14, 16, 0, tzinfo=UTC))
+    assert not_selling(county, listing)
+    sweep()
+    sweep()
+    work("catalogue.", "notices.tell")
+    assert county.get("", "/v1/public/listings")["items"] == []
+    told = [(item["kind"], item["subject"]) for item in county.get("agent", "/v1/me/notices")["items"]]
+    assert told.count(("agent_mandate.expired", again)) == 1
+
+
+def seller_id(county: County, name: str) -> str:
+    return f"org_{county.actors[name].organisation_id.hex}"
+
+
+def not_selling(county: County, listing: str) -> bool:
+    answer = county.order(listing)
+    return [error["code"] for error in answer.get_json().get("errors", [])] == ["not_selling"]
 
 
 def test_whose_mandate_is_none(county: County) -> None:

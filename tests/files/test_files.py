@@ -1,21 +1,24 @@
 """The store of files, in a folder, and its links."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from config.settings import settings
+from shop.accounts.models_mandates import AgentMandate
 from shop.app import create_app
 from shop.db import in_unit_of_work, unit_of_work
 from shop.errors import NotFound
 from shop.files import service as files
 from shop.files.models import StoredFile
 from shop.ids import new_id
-from tests.builders import an_organisation
+from tests.builders import NOW, an_organisation
+from tests.outbox.helpers import work
 from workers.sweeps import drop_files
 
 pytestmark = pytest.mark.usefixtures("committed", "folder")
@@ -99,6 +102,8 @@ def test_a_file_is_dropped_after_its_period_bytes_and_row(folder: Path) -> None:
     stays = stored(kept_for=timedelta(days=7))
     link = files.link(over)
     drop_files()
+    assert (bytes_in(folder), rows()) == (3, 2)
+    assert work("files.remove") == ["files.remove"]
     assert (bytes_in(folder), rows()) == (2, 2)
     with pytest.raises(NotFound):
         files.read(link.rpartition("/")[2])
@@ -108,9 +113,30 @@ def test_a_file_is_dropped_after_its_period_bytes_and_row(folder: Path) -> None:
 
 def test_dropping_goes_on_where_it_was_stopped(folder: Path) -> None:
     over = stored(kept_for=timedelta(seconds=-1))
-    files.remove(over.id)  # and then the process was killed
     drop_files()
+    files.remove(over.id)  # and then the process was killed
+    work("files.remove")
     assert (bytes_in(folder), rows()) == (0, 0)
+
+
+def test_a_file_that_something_names_is_kept_and_keeps_no_other(folder: Path) -> None:
+    named, over = stored(kept_for=timedelta(seconds=-1)), stored(kept_for=timedelta(seconds=-1))
+    with unit_of_work() as session:
+        agent = an_organisation(session)
+        session.add(
+            AgentMandate(
+                agent_id=agent.id, principal_name="x", products=["x"], valid=Range(date(2024, 1, 1), None),
+                file_id=named.id, created_at=NOW,
+            )
+        )  # fmt: skip
+    drop_files()
+    work("files.remove")
+    assert files.read(files.link(named).rpartition("/")[2])[2] == b"one"
+    with pytest.raises(NotFound):
+        files.read(files.link(over).rpartition("/")[2])
+    drop_files()
+    with unit_of_work() as session:
+        assert session.execute(text("SELECT id, expires_at FROM stored_file")).all() == [(named.id, None)]
 
 
 def test_what_is_not_there_is_removed_already() -> None:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
@@ -11,7 +11,7 @@ from shop.accounts import queries_mandates as queries
 from shop.accounts.models import AUDIENCE, Kind, Organisation
 from shop.accounts.models_mandates import AgentMandate
 from shop.accounts.schemas_mandates import NewAgentMandate
-from shop.actor import Actor, Audience
+from shop.actor import SYSTEM, Actor, Audience
 from shop.audit import service as audit
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound, Refusal
@@ -19,6 +19,7 @@ from shop.files import service as files
 from shop.outbox import service as outbox
 
 LONGEST_DAYS = 1100
+AT_ONCE = 200
 
 
 class NotAnAgent(Refusal):
@@ -60,6 +61,7 @@ def register(session: Session, *, by: Actor, wanted: NewAgentMandate, now: datet
         valid=Range(wanted.valid_from, wanted.valid_to),
         file_id=wanted.file_id,
         created_at=now,
+        began_at=now if wanted.valid_from <= business_day(now) else None,
     )
     session.add(mandate)
     session.flush()
@@ -103,3 +105,26 @@ def record(session: Session, mandate: AgentMandate, what: str, by: Actor, now: d
     audit.record(session, by=by, action=f"agent_mandate.{what}", kind="agent_mandate", subject=mandate.id, now=now)
     seen_by = [party for party in (mandate.agent_id, mandate.principal_id) if party]
     outbox.announce(session, f"agent_mandate.{what}", now=now, seen_by=seen_by, mandate_id=mandate.id)
+
+
+def pass_time(session: Session, *, now: datetime) -> int:
+    """Tell of the mandates whose first day has come and of those whose last one is over; gives how many."""
+    today = business_day(now)
+    count = 0
+    for what, noted, bound in (
+        ("began", AgentMandate.began_at, func.lower(AgentMandate.valid)),
+        ("expired", AgentMandate.ended_at, func.upper(AgentMandate.valid)),
+    ):
+        due = session.scalars(
+            select(AgentMandate)
+            .where(noted.is_(None), AgentMandate.revoked_at.is_(None), bound <= today)
+            .order_by(bound, AgentMandate.id)
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for mandate in due:
+            setattr(mandate, noted.key, now)
+            record(session, mandate, what, SYSTEM, now)
+        session.flush()
+        count += len(due)
+    return count

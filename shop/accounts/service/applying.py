@@ -36,6 +36,8 @@ FIRST_ROLES = [Role.MANAGER, Role.LISTER, Role.SHIPPER, Role.SELLER_FINANCE]
 RENEWAL_OPENS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelta(days=90)),)
 """From which day on the re-check may begin how long before the right ends; the last one that has begun counts."""
 MOST_DOCUMENTS = 50
+OF_THE_BANK = frozenset({"bank_permit"})
+"""The kinds of documents that say which bank account is the seller's."""
 
 
 class CountyNotAdmitted(Refusal):
@@ -65,6 +67,16 @@ class RenewalNotDue(Refusal):
 class NoStepsInForce(Refusal):
     code, status = "admission_closed", 409
     title, title_zh = "Nobody reviews applications at the moment.", "目前暂不受理入驻申请。"
+
+
+class BankPaperByHelper(Refusal):
+    """A helper enters for a cooperative, and never what says which bank account is its own."""
+
+    code, status = "bank_paper_by_helper", 403
+    title, title_zh = (
+        "A helper does not enter papers of the bank account.",
+        "协助人员不能代办银行账户材料。",
+    )
 
 
 def admitted_county(session: Session, code: str, on: date, pointer: str) -> None:
@@ -234,11 +246,17 @@ def grams_of(item: CapacityIn) -> int:
 def check_kind(session: Session, *, by: Actor, kind: str, now: datetime) -> None:
     """Refuse a document before its bytes are taken in: of no kind that is asked for, or when nothing is to be added."""
     application, _ = in_hand(session, by)
+    refuse_helper(by, kind, "/query/kind")
     known = [rule.kind for rule in queries.document_kinds(session, business_day(now))]
     if kind not in known:
         raise Invalid(f"Documents are: {', '.join(known)}.", pointer="/query/kind")
     if len(queries.parts(session, application.id).documents) >= MOST_DOCUMENTS:
         raise Invalid(f"An application has at most {MOST_DOCUMENTS} documents.", pointer="/query/kind")
+
+
+def refuse_helper(by: Actor, kind: str, pointer: str | None = None) -> None:
+    if by.mandate_id is not None and kind in OF_THE_BANK:
+        raise BankPaperByHelper(pointer=pointer)
 
 
 def add_document(
@@ -259,7 +277,8 @@ def add_document(
     ).first()
     if known is not None:
         known.valid_until = valid_until
-        files.let_go(session, file_id)
+        if known.file_id != file_id:
+            files.let_go(session, file_id)
     else:
         session.add(
             ApplicationDocument(
@@ -285,8 +304,8 @@ def remove_document(session: Session, *, by: Actor, document_id: UUID, now: date
     ).first()
     if gone is None:
         raise NotFound("No such document.")
-    if session.scalars(select(ApplicationDocument.id).where(ApplicationDocument.file_id == gone[1])).first() is None:
-        files.let_go(session, gone[1])
+    refuse_helper(by, gone[0])
+    files.let_go(session, gone[1])
     record(session, application, "application.document_removed", by, now, document=gone[0])
 
 

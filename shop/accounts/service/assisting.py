@@ -24,7 +24,8 @@ from shop.errors import Forbidden, Invalid, NotFound, Refusal
 from shop.files import service as files
 from shop.outbox import service as outbox
 
-HELPED = ("active", "applying")
+HELPED = ("active", "applying", "suspended")
+"""A suspended seller takes no new orders; those under way are shipped, with the help that was given."""
 
 
 class MembersCanLogIn(Refusal):

@@ -44,20 +44,24 @@ STANDING = text(
            (SELECT c.grams_per_year FROM declared_capacity c WHERE c.organisation_id = o.id AND c.current
                 AND c.product_name = :product AND c.category = :category),
            EXISTS (SELECT 1 FROM declared_capacity c WHERE c.organisation_id = o.id AND c.current),
-           (SELECT m.id FROM agent_mandate m
-            WHERE m.agent_id = o.id AND m.revoked_at IS NULL AND m.valid @> CAST(:on AS date)
-                AND :product = ANY(m.products) AND (m.principal_id IS NULL OR m.confirmed_at IS NOT NULL)
-            ORDER BY m.id LIMIT 1)
+           CASE WHEN o.kind = 'agent' THEN COALESCE(
+               agent_mandate_of(o.id, CAST(:named AS uuid), :product, CAST(:on AS date)),
+               agent_mandate_of(o.id, NULL, :product, CAST(:on AS date))
+           ) END
     FROM organisation o WHERE o.id = :organisation
     """
 )
 
 
-def standing(session: Session, *, organisation_id: UUID, product: str, category: str, on: date) -> Standing:
-    """The seller's standing for a product, in one statement; NoSellingRight or MandateExpired when it may not list."""
-    row = session.execute(
-        STANDING, {"organisation": organisation_id, "product": product, "category": category, "on": on}
-    ).first()
+def standing(
+    session: Session, *, organisation_id: UUID, product: str, category: str, on: date, mandate_id: UUID | None = None
+) -> Standing:
+    """The seller's standing for a product, in one statement; NoSellingRight or MandateExpired when it may not list.
+
+    An agent's mandate is one of the principal that gave `mandate_id`, or else, of any that names the product.
+    """
+    given = {"organisation": organisation_id, "product": product, "category": category, "on": on, "named": mandate_id}
+    row = session.execute(STANDING, given).first()
     if row is None:
         raise NotFound
     kind, status, selling_until, declared, declares, mandate_id = row

@@ -74,7 +74,9 @@ def revert(session: Session, *, listing_id: UUID, to: int, by: Actor, revision: 
             product=facts["name"],
             category=facts["category"],
             on=today,
+            mandate_id=product.mandate_id,
         )
+        product.mandate_id = stands.mandate_id
         may_come_from(
             session,
             organisation_id=listing.cooperative_id,
@@ -120,7 +122,9 @@ def apply(
             product=product.name,
             category=product.category,
             on=today,
+            mandate_id=product.mandate_id,
         )
+        product.mandate_id = stands.mandate_id
         is_beyond = beyond(stands, after["max_packs"], listing.pack_grams)
         values["review_note"] = note_beyond(stands, after["max_packs"], listing.pack_grams) or listing.review_note
     because = rules.needs_review(

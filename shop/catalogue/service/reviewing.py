@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Organisation
+from shop.accounts.models import Kind, Organisation
 from shop.accounts.service import selling
 from shop.actor import SYSTEM, Actor
 from shop.catalogue import queries
-from shop.catalogue.models import Listing, ListingStatus
+from shop.catalogue.models import Listing, ListingStatus, Product
 from shop.catalogue.schemas import ReviewIn, ReviewOne
 from shop.catalogue.service.revising import changed, move
 from shop.clock import business_day
@@ -31,13 +31,14 @@ def review(session: Session, *, listing_id: UUID, by: Actor, wanted: ReviewIn, n
     }
     if wanted.decision == "approve":
         # The right may have ended since the listing was handed in.
-        selling.standing(
+        product.mandate_id = selling.standing(
             session,
             organisation_id=listing.cooperative_id,
             product=product.name,
             category=product.category,
             on=business_day(now),
-        )
+            mandate_id=product.mandate_id,
+        ).mandate_id
         to, kind = ListingStatus.LISTED, "listing.published"
         values |= {"listed_at": now, "reviewed_tiers": Listing.tiers}
     else:
@@ -96,27 +97,34 @@ def lapse_prices(session: Session, *, now: datetime, limit: int = 500) -> int:
 def follow_right(session: Session, *, cooperative_id: UUID, now: datetime) -> int:
     """Take a seller's listings off the shelves while it may not sell, and put them back when it may; gives how many.
 
-    What the organisation's row says now decides, so that events which come twice or late do no harm; the row is locked,
-    so that of two who follow it the later one sees what the earlier one did.
+    An agent sells what a mandate in force names. What the rows say now decides, so that events which come twice or late
+    do no harm; the organisation's is locked, so that of two who follow it the later one sees what the earlier one did.
     """
     today = business_day(now)
     row = session.execute(
-        select(Organisation.status, Organisation.selling_until)
+        select(Organisation.kind, Organisation.status, Organisation.selling_until)
         .where(Organisation.id == cooperative_id)
         .with_for_update(key_share=True)
     ).one()
     sells = row.status == "active" and row.selling_until is not None and row.selling_until > today
-    before, after, kind = (
-        (ListingStatus.PAUSED, ListingStatus.LISTED, "listing.resumed")
-        if sells
-        else (ListingStatus.LISTED, ListingStatus.PAUSED, "listing.paused")
-    )
-    found = session.scalars(
-        select(Listing.id)
-        .where(Listing.cooperative_id == cooperative_id, Listing.status == before)
+    covered: Any = func.agent_mandate_of(cooperative_id, Product.mandate_id, Product.name, today).is_not(None)
+    found = session.execute(
+        select(Listing.id, Listing.status, covered if sells and row.kind == Kind.AGENT else literal(sells))
+        .join(Product, Product.id == Listing.product_id)
+        .where(
+            Listing.cooperative_id == cooperative_id, Listing.status.in_((ListingStatus.LISTED, ListingStatus.PAUSED))
+        )
         .order_by(Listing.id)
-        .with_for_update()
+        .with_for_update(of=Listing)
     ).all()
-    move(session, found, to=after)
-    changed(session, found, kind, by=SYSTEM, now=now, today=today)
-    return len(found)
+    count = 0
+    for before, after, kind in (
+        (ListingStatus.PAUSED, ListingStatus.LISTED, "listing.resumed"),
+        (ListingStatus.LISTED, ListingStatus.PAUSED, "listing.paused"),
+    ):
+        moving = [key for key, status, shown in found if status == before and shown == (after == ListingStatus.LISTED)]
+        if moving:
+            move(session, moving, to=after)
+            changed(session, moving, kind, by=SYSTEM, now=now, today=today)
+        count += len(moving)
+    return count

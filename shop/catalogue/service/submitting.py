@@ -30,8 +30,9 @@ def submit(session: Session, *, by: Actor, wanted: NewListing, now: datetime) ->
     refuse_old_price(wanted.price_to, today)
     described = wanted.product or own_product(session, by, wanted.product_id)
     stands = selling.standing(
-        session, organisation_id=by.organisation_id, product=described.name, category=described.category, on=today
-    )
+        session, organisation_id=by.organisation_id, product=described.name, category=described.category, on=today,
+        mandate_id=described.mandate_id if isinstance(described, Product) else None,
+    )  # fmt: skip
     may_come_from(
         session,
         organisation_id=by.organisation_id,

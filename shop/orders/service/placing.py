@@ -176,7 +176,10 @@ LISTINGS = text(
            l.season_from, l.season_to, l.category,
            l.storage, l.origin_code, p.shelf_life_days, p.name, p.name_en, p.spec, p.grade,
            o.name AS cooperative_name, o.status AS cooperative_status,
-           o.selling_until
+           o.selling_until,
+           CASE WHEN o.kind = 'agent'
+                THEN agent_mandate_of(o.id, p.mandate_id, p.name, CAST(:on AS date)) IS NULL
+                ELSE false END AS unmandated
     FROM listing l JOIN product p ON p.id = l.product_id JOIN organisation o ON o.id = l.cooperative_id
     WHERE l.id = ANY(:ids)
     """
@@ -364,7 +367,8 @@ def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
 
 def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list[Priced], list[dict[str, Any]]]:
     """The lines that can be ordered today, priced, and what holds the others, each with the pointer of its line."""
-    found = {row.id: row for row in session.execute(LISTINGS, {"ids": [line.listing_id for line in wanted]})}
+    asked = {"ids": [line.listing_id for line in wanted], "on": today}
+    found = {row.id: row for row in session.execute(LISTINGS, asked)}
     lines: list[Priced] = []
     faults: list[dict[str, Any]] = []
     seen: set[UUID] = set()
@@ -381,6 +385,9 @@ def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list
             continue
         if listing.cooperative_status != "active" or listing.selling_until is None or listing.selling_until <= today:
             no("listing_id", "not_selling", "its seller has no right to sell today")
+            continue
+        if listing.unmandated:
+            no("listing_id", "not_selling", "no mandate in force lets its seller sell this product today")
             continue
         if line.listing_id in seen:
             no("listing_id", "repeated", "this listing is on another line already")
