@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models_mandates import AgentMandate
+from shop.catalogue import cards
 from shop.catalogue.service import photos, reviewing, selling_figures
-from shop.clock import business_now
+from shop.clock import business_day, business_now
 from shop.files import images
 from shop.files import service as files
 from shop.orders import queries as orders
@@ -22,6 +23,13 @@ LEASE = timedelta(seconds=90)  # longer than the largest photo takes
 def follow_right(session: Session, *, organisation_id: UUID, **_newer: Any) -> None:
     """The listings of a seller are shown while it may sell, and only then."""
     reviewing.follow_right(session, cooperative_id=organisation_id, now=business_now(session))
+
+
+def follow_organisation(session: Session, *, organisation_id: UUID, **_newer: Any) -> None:
+    """The listings of an organisation carry the name that it has now, and are shown while it may sell as what it is."""
+    now = business_now(session)
+    reviewing.follow_right(session, cooperative_id=organisation_id, now=now)
+    cards.rewrite(session, cooperative_id=organisation_id, on=business_day(now))
 
 
 def follow_mandate(session: Session, *, mandate_id: UUID, **_newer: Any) -> None:

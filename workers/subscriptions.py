@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import accounts, catalogue, jobs, notices, orders, payments, prices, recalls, webhooks
 from workers import accounts, catalogue, files, jobs, notices, orders, payments, prices, recalls, webhooks
 
 Consumer = Callable[..., Any]
@@ -36,6 +35,9 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "photo.refused": (notices.tell,),
     "listing.returned": (notices.tell,),
     "listing.lapsed": (notices.tell, notices.mail),
+    "application.rejected": (notices.tell, notices.mail),
+    "organisation.changed": (catalogue.follow_organisation, notices.tell),
+    "organisation.closed": (catalogue.follow_right,),
     "selling_right.granted": (catalogue.follow_right, notices.tell, notices.mail),
     "selling_right.renewed": (
         catalogue.follow_right,

@@ -14,8 +14,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.execute("SELECT set_config('app.sees', 'all', true)")
     mandates_of_agents()
-    help_suspended()
+    find_more_actors()
+    reject()
+    hand_over()
 
 
 def mandates_of_agents() -> None:
@@ -61,8 +64,11 @@ def mandates_of_agents() -> None:
     )
 
 
-def help_suspended() -> None:
-    """Make `find_actor` anew: as in 0013, but a helper works on for a cooperative that is suspended."""
+def find_more_actors() -> None:
+    """Make `find_actor` anew: as in 0013, but a helper works on for a cooperative that is suspended.
+
+    And what a closed organisation has under way is ended by its successor's people, who are its members then.
+    """
     op.execute(
         """
         CREATE OR REPLACE FUNCTION find_actor(hashed bytea, note_use_every interval) RETURNS TABLE (
@@ -95,7 +101,8 @@ def help_suspended() -> None:
                                          AT TIME ZONE 'Asia/Shanghai')::date FROM business_clock)
             LEFT JOIN organisation c ON c.id = a.cooperative_id AND c.status <> 'closed'
             WHERE t.token_hash = hashed AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp()
-              AND u.status = 'active' AND m.ended_at IS NULL AND o.status <> 'closed';
+              AND u.status = 'active' AND m.ended_at IS NULL
+              AND (o.status <> 'closed' OR o.successor_id IS NOT NULL);
             IF NOT FOUND OR (lent AND helped_id IS NULL) THEN
                 PERFORM set_config('app.sees', '', true);
                 RETURN;
@@ -129,6 +136,41 @@ def help_suspended() -> None:
             RETURN NEXT;
         END $$
         """
+    )
+
+
+def reject() -> None:
+    """An application may be rejected; who was rejected or closed leaves its code to another organisation."""
+    for table, name, condition in (
+        ("organisation", "status", "status IN ('applying', 'rejected', 'active', 'suspended', 'closed')"),
+        ("admission_application", "status", "status IN ('draft', 'submitted', 'returned', 'approved', 'rejected')"),
+        ("application_review", "decision", "decision IN ('approve', 'return', 'reject')"),
+    ):
+        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT ck_{table}_{name}")
+        op.execute(f"ALTER TABLE {table} ADD CONSTRAINT ck_{table}_{name} CHECK ({condition})")
+    op.drop_constraint(op.f("uq_organisation_uscc"), "organisation")
+    op.create_index(
+        "ix_organisation_uscc",
+        "organisation",
+        ["uscc"],
+        unique=True,
+        postgresql_where=sa.text("status NOT IN ('rejected', 'closed')"),
+    )
+    op.drop_index("ix_admission_application_open", "admission_application")
+    op.create_index(
+        "ix_admission_application_open",
+        "admission_application",
+        ["organisation_id"],
+        unique=True,
+        postgresql_where=sa.text("status NOT IN ('approved', 'rejected')"),
+    )
+
+
+def hand_over() -> None:
+    """The members of closed organisations act for them no more; those of a successor will, from the next closing on."""
+    op.execute(
+        "UPDATE membership m SET ended_at = clock_timestamp() FROM organisation o"
+        " WHERE o.id = m.organisation_id AND o.status = 'closed' AND m.ended_at IS NULL"
     )
 
 

@@ -168,11 +168,11 @@ def submit_application(session: Session, actor: Actor, now: datetime) -> Applica
     "/application/begin-again",
     allow=applicant,
     answers={201: ApplicationOut},
-    refusals=(applying.ApplicationOpen, applying.RenewalNotDue, applying.CountyNotAdmitted),
+    refusals=(Invalid, applying.ApplicationOpen, applying.RenewalNotDue, applying.CountyNotAdmitted),
     key=NO_KEY,
 )
 def begin_application_again(session: Session, actor: Actor, now: datetime) -> ApplicationOut:
-    """Begin the yearly re-check, or a new application after a revocation, with what still holds carried over."""
+    """Begin the yearly re-check, or a new application after a rejection or a revocation, with what still holds."""
     applying.begin_again(session, by=actor, now=now)
     return own_application(session, actor, now)
 

@@ -16,16 +16,14 @@ from shop.accounts.schemas_registrations import (
     ReturnRegistration,
     registration_out,
 )
-from shop.accounts.schemas_units import ClosedOrganisation, CloseOrganisation
 from shop.accounts.service import registering_buyers as registering
-from shop.accounts.service.managing_units import UnitHasSubordinates
-from shop.accounts.service.registering_buyers import NobodyCameIn, OrganisationClosed, WrongRegistrationStatus
+from shop.accounts.service.registering_buyers import NobodyCameIn, WrongRegistrationStatus
 from shop.actor import Actor, Audience, Role
 from shop.clock import business_now
 from shop.db import in_unit_of_work
 from shop.errors import Invalid, NotFound, TooMany
 from shop.http.routes import PUBLIC, Routes, audience, roles
-from shop.ids import OrganisationId, RegistrationId
+from shop.ids import RegistrationId
 
 public = Routes("/v1/public", tag="Registration")
 buyer = Routes("/v1/buyer", tag="Institution", people_only=True)
@@ -109,24 +107,3 @@ def return_registration(
     """Return a registration with the reason."""
     registering.send_back(session, by=actor, registration_id=registration_id, reason=body.reason, now=now)
     return registration_out(*registering.one(session, registration_id))
-
-
-@admin.post(
-    "/organisations/<organisation_id>/close",
-    allow=operator,
-    answers={200: ClosedOrganisation},
-    refusals=(NotFound, Invalid, OrganisationClosed, UnitHasSubordinates),
-)
-def close_buyer(
-    session: Session, actor: Actor, now: datetime, organisation_id: OrganisationId, body: CloseOrganisation
-) -> ClosedOrganisation:
-    """Close a buying organisation and its units, with the successor it was merged into, if any; nothing is deleted."""
-    closed = registering.close_organisation(
-        session,
-        by=actor,
-        organisation_id=organisation_id,
-        successor_id=body.successor_id,
-        reason=body.reason,
-        now=now,
-    )
-    return ClosedOrganisation(id=closed.id, status=closed.status, successor_id=closed.successor_id)

@@ -69,7 +69,7 @@ def read_application(session: Session, actor: Actor, now: datetime, application_
     "/applications/<application_id>/review",
     allow=reviewer,
     answers={200: ApplicationOut},
-    refusals=(NotFound, reviewing.StepDecided, *NOT_BY_YOU, ApplicationIncomplete),
+    refusals=(NotFound, Invalid, reviewing.StepDecided, *NOT_BY_YOU, ApplicationIncomplete),
     key=NO_KEY,
 )
 def review_application(
@@ -77,7 +77,8 @@ def review_application(
 ) -> ApplicationOut:
     """Approve the step that the application waits for, or return it with the fields to correct.
 
-    The last approval grants the right to sell.
+    The last approval grants the right to sell. The platform may reject: the application ends, and its organisation's
+    code is free for another registration.
     """
     reviewing.decide(session, application_id=application_id, wanted=body, by=actor, now=now)
     return shown(session, actor, application_id, now)

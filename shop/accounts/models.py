@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, func, text
+from sqlalchemy import ARRAY, CheckConstraint, ColumnElement, ForeignKey, Index, LargeBinary, Text, func, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.accounts.models_mandates import AssistMandate
@@ -46,13 +46,17 @@ AUDIENCE = {
 class Organisation(Model):
     """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it.
 
-    A closed one stays, with its history; `successor_id` is the one that it was merged into. `selling_until`: the first
-    business day on which a seller has no right to sell any more; null is no right at all.
+    One that was rejected may apply again; like one that was closed, it leaves its code to another one. A closed one
+    stays, with its history; `successor_id` is the one that it was merged into. `selling_until`: the first business day
+    on which a seller has no right to sell any more; null is no right at all.
     """
 
     __tablename__ = "organisation"
     __table_args__ = (
-        CheckConstraint("status IN ('applying', 'active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("status IN ('applying', 'rejected', 'active', 'suspended', 'closed')", name="status"),
+        Index(
+            "ix_organisation_uscc", "uscc", unique=True, postgresql_where=text("status NOT IN ('rejected', 'closed')")
+        ),
         CheckConstraint(
             "uscc IS NOT NULL OR parent_id IS NOT NULL OR kind IN ('platform', 'county_reviewer')",
             name="has_code_or_parent",
@@ -63,13 +67,18 @@ class Organisation(Model):
     kind: Mapped[str]
     name: Mapped[str]
     name_en: Mapped[str]
-    uscc: Mapped[str | None] = mapped_column(unique=True)
+    uscc: Mapped[str | None]
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"))
     division_code: Mapped[str]
     status: Mapped[str] = mapped_column(default="active")
     successor_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     created_at: Mapped[datetime]
     selling_until: Mapped[date | None]
+
+
+def may_be_entered() -> ColumnElement[bool]:
+    """That members act for an organisation: it is not closed, or its successor's people end what is under way."""
+    return or_(Organisation.status != "closed", Organisation.successor_id.is_not(None))
 
 
 class FinanceLevel(StrEnum):

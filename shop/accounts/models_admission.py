@@ -19,14 +19,17 @@ class ApplicationStatus(StrEnum):
     SUBMITTED = "submitted"
     RETURNED = "returned"
     APPROVED = "approved"
+    REJECTED = "rejected"
 
 
 NEXT = {  # the whole life of an application
     ApplicationStatus.DRAFT: {ApplicationStatus.SUBMITTED},
-    ApplicationStatus.SUBMITTED: {ApplicationStatus.RETURNED, ApplicationStatus.APPROVED},
+    ApplicationStatus.SUBMITTED: {ApplicationStatus.RETURNED, ApplicationStatus.APPROVED, ApplicationStatus.REJECTED},
     ApplicationStatus.RETURNED: {ApplicationStatus.SUBMITTED},
     ApplicationStatus.APPROVED: set(),
+    ApplicationStatus.REJECTED: set(),
 }
+ENDED = frozenset({ApplicationStatus.APPROVED, ApplicationStatus.REJECTED})
 FILLED_IN = frozenset({ApplicationStatus.DRAFT, ApplicationStatus.RETURNED})
 """While an application is in the applicant's hands."""
 
@@ -94,14 +97,14 @@ class Application(Model):
     __tablename__ = "admission_application"
     __table_args__ = (
         CheckConstraint("purpose IN ('admission', 'renewal')", name="purpose"),
-        CheckConstraint("status IN ('draft', 'submitted', 'returned', 'approved')", name="status"),
+        CheckConstraint("status IN ('draft', 'submitted', 'returned', 'approved', 'rejected')", name="status"),
         CheckConstraint("(status = 'submitted') = (step IS NOT NULL)", name="step"),
         CheckConstraint("round >= 0", name="round"),
         Index(
             "ix_admission_application_open",
             "organisation_id",
             unique=True,
-            postgresql_where=text("status <> 'approved'"),
+            postgresql_where=text("status NOT IN ('approved', 'rejected')"),
         ),
         Index("ix_admission_application_organisation", "organisation_id", "id"),
         Index("ix_admission_application_queue", "status", "step", "id"),
@@ -182,7 +185,7 @@ class ApplicationReview(Model):
 
     __tablename__ = "application_review"
     __table_args__ = (
-        CheckConstraint("decision IN ('approve', 'return')", name="decision"),
+        CheckConstraint("decision IN ('approve', 'return', 'reject')", name="decision"),
         UniqueConstraint("application_id", "round", "step"),
     )
 

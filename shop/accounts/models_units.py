@@ -50,12 +50,14 @@ class MandateStatus(StrEnum):
 
 
 MANDATE_NEXT = {
-    MandateStatus.PROPOSED: {MandateStatus.ACTIVE, MandateStatus.DECLINED},
+    MandateStatus.PROPOSED: {MandateStatus.ACTIVE, MandateStatus.DECLINED, MandateStatus.ENDED},
     MandateStatus.ACTIVE: {MandateStatus.ENDED},
     MandateStatus.DECLINED: set[MandateStatus](),
     MandateStatus.ENDED: set[MandateStatus](),
 }
-"""`ended` before its time; one whose days are over stays `active` and is no longer in force."""
+"""`ended` before its time, or withdrawn by the union that proposed it.
+
+One whose days are over stays `active` and is no longer in force."""
 
 
 class OrganisationNotActive(Refusal):

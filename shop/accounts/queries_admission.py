@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import Select, false, or_, select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation
@@ -27,7 +27,7 @@ from shop.actor import Actor, Audience, Role
 from shop.db import seeing_all
 from shop.errors import NotFound
 from shop.files.models import StoredFile
-from shop.regions.models import ancestors
+from shop.regions.models import ancestors, lies_in
 
 PROCESSED = "processed"
 
@@ -39,12 +39,7 @@ def in_region(actor: Actor, county_code: str) -> bool:
 
 def of_regions(actor: Actor) -> Any:
     """`in_region` as a condition on organisations."""
-    code = Organisation.division_code
-    return or_(
-        code.in_(actor.regions),
-        func.concat(func.left(code, 4), "00").in_(actor.regions),
-        func.concat(func.left(code, 2), "0000").in_(actor.regions),
-    )
+    return lies_in(Organisation.division_code, actor.regions)
 
 
 def visible_applications(actor: Actor) -> Select[Application, Organisation]:

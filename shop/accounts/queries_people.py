@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, case, exists, false, func, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, ApiToken, Membership, Organisation, User
+from shop.accounts.models import AUDIENCE, ApiToken, Membership, Organisation, User, may_be_entered
 from shop.accounts.models_people import Invitation, RecoveryCode, TwoStep
+from shop.accounts.queries_admission import of_regions
 from shop.actor import Actor, Audience, Role
 from shop.db import seeing_all
 
@@ -24,7 +25,7 @@ def in_reach(actor: Actor) -> Select[Membership]:
     if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
         return found
     if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
-        return found.where(Organisation.kind.in_(FARMS), Organisation.division_code.in_(actor.regions))
+        return found.where(Organisation.kind.in_(FARMS), of_regions(actor))
     if actor.has(Role.MANAGER):
         return found.where(Membership.organisation_id == actor.organisation_id)
     return found.where(false())
@@ -86,7 +87,7 @@ def own_memberships(session: Session, actor: Actor) -> Sequence[Row[Membership, 
     wanted = (
         select(Membership, Organisation)
         .join(Organisation, Organisation.id == Membership.organisation_id)
-        .where(Membership.user_id == actor.user_id, Membership.ended_at.is_(None), Organisation.status != "closed")
+        .where(Membership.user_id == actor.user_id, Membership.ended_at.is_(None), may_be_entered())
         .order_by(Membership.id)
     )
     with seeing_all(session):  # one person's, of several organisations

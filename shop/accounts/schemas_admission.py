@@ -110,12 +110,13 @@ class FieldReason(In):
 class Decision(In):
     """What an officer says of the step (and, when given, the round) that was looked at.
 
-    A return names each field to correct with its reason. Name and office stand as they would on the paper.
+    A return names each field to correct with its reason. The platform may also reject, which ends the application. Name
+    and office stand as they would on the paper.
     """
 
     step: Word
     round: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    decision: Literal["approve", "return"]
+    decision: Literal["approve", "return", "reject"]
     reason: Reason
     fields: Annotated[list[FieldReason], Field(max_length=50, default_factory=list)]
     officer_name: Name
@@ -125,7 +126,7 @@ class Decision(In):
     @model_validator(mode="after")
     def says_why(self) -> Self:
         if (self.decision == "return") != bool(self.fields):
-            raise across("fields", "a return names the fields to correct, an approval names none", "fields")
+            raise across("fields", "a return names the fields to correct, another decision names none", "fields")
         return self
 
 
@@ -160,7 +161,7 @@ class OutcomesOut(Out):
 
 
 class QueueQuery(Query):
-    status: Literal["submitted", "returned", "approved"] | None = None
+    status: Literal["submitted", "returned", "approved", "rejected"] | None = None
     step: Word | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 24
     cursor: Annotated[str, Field(max_length=400)] | None = None

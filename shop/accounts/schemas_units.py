@@ -59,9 +59,12 @@ class CloseOrganisation(In):
 
 
 class ClosedOrganisation(Out):
+    """`open_orders` counts those that the successor's people end."""
+
     id: OrganisationId
     status: str
     successor_id: OrganisationId | None
+    open_orders: int
 
 
 class UnitsQuery(PageQuery):

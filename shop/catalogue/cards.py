@@ -288,6 +288,14 @@ def write_unposted(session: Session, *, on: date, limit: int = 200) -> int:
     return write_cards(session, found, on=on)
 
 
+def rewrite(session: Session, *, cooperative_id: UUID, on: date) -> int:
+    """Write all cards of a cooperative anew; gives how many."""
+    found = session.scalars(
+        select(Listing.id).where(Listing.cooperative_id == cooperative_id).order_by(Listing.id).with_for_update()
+    ).all()
+    return write_cards(session, found, on=on)
+
+
 def rewrite_lapsed(session: Session, *, on: date, limit: int = 500) -> int:
     """Take lapsed certificates off the cards that still show one; gives how many cards were written."""
     lapsed = session.scalars(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, false, func, or_, select
+from sqlalchemy import Select, false, select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
@@ -19,6 +19,7 @@ from shop.catalogue.models import (
 )
 from shop.errors import NotFound
 from shop.files.models import StoredFile
+from shop.regions.models import lies_in
 
 
 def visible_listings(actor: Actor) -> Select[Listing, Product]:
@@ -32,17 +33,8 @@ def visible_listings(actor: Actor) -> Select[Listing, Product]:
     if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
         return wanted
     if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
-        return wanted.where(lies_in(actor.regions, Listing.origin_code))
+        return wanted.where(lies_in(Listing.origin_code, actor.regions))
     return wanted.where(false())
-
-
-def lies_in(regions: Sequence[str], code: Any) -> Any:
-    """The condition that a county is one of these divisions, or lies in one."""
-    return or_(
-        code.in_(regions),
-        func.concat(func.left(code, 4), "00").in_(regions),
-        func.concat(func.left(code, 2), "0000").in_(regions),
-    )
 
 
 def listing(session: Session, actor: Actor, listing_id: UUID) -> tuple[Listing, Product]:
@@ -107,7 +99,7 @@ def visible_certificates(actor: Actor) -> Select[Certificate, Product]:
     if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
         return wanted
     if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
-        return wanted.where(lies_in(actor.regions, Product.origin_code))
+        return wanted.where(lies_in(Product.origin_code, actor.regions))
     return wanted.where(false())
 
 

@@ -38,6 +38,11 @@ TEXTS = {
         "商品报价已到期并下架，请更新价格。",
         "The price of a listing has run out; please name another.",
     ),
+    "application.rejected": (
+        "入驻申请未获通过，可按意见重新申请。",
+        "Your application was rejected; the reason is with it, and you may apply again.",
+    ),
+    "organisation.changed": ("平台更正了贵单位的登记信息。", "The platform has corrected your organisation's record."),
     "selling_right.granted": ("已取得销售资格。", "You have the right to sell."),
     "selling_right.renewed": ("销售资格已续期。", "Your right to sell was renewed."),
     "selling_right.reminded": (
@@ -123,6 +128,8 @@ TOLD = {
     "certificate.returned": frozenset({Audience.COOPERATIVE}),
     "photo.refused": frozenset({Audience.COOPERATIVE}),
     "listing.lapsed": frozenset({Audience.COOPERATIVE}),
+    "application.rejected": frozenset({Audience.COOPERATIVE}),
+    "organisation.changed": frozenset({Audience.BUYER, Audience.COOPERATIVE}),
     **{
         f"selling_right.{what}": frozenset({Audience.COOPERATIVE})
         for what in ("granted", "renewed", "reminded", "expired", "suspended", "reinstated", "revoked")
@@ -166,6 +173,7 @@ MAILED = frozenset(
         "quota_filing.returned",
         "application.returned",
         "listing.lapsed",
+        "application.rejected",
         "agent_mandate.expired",
         "agent_mandate.revoked",
         "selling_right.granted",

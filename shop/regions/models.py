@@ -1,10 +1,12 @@
 """Divisions (GB/T 2260), pairings with their dates, and the lists that counties are members of."""
 
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, and_, or_, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, and_, func, or_, text
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,6 +49,15 @@ def stem_of(code: str) -> str:
 def ancestors(code: str) -> list[str]:
     """A division and everything above it, most specific first."""
     return list(dict.fromkeys((code, prefecture_of(code), province_of(code))))
+
+
+def lies_in(column: Any, divisions: Sequence[str]) -> ColumnElement[bool]:
+    """That a column holds the code of one of these divisions, or of one that lies in one of them."""
+    return or_(
+        column.in_(divisions),
+        func.concat(func.left(column, 4), "00").in_(divisions),
+        func.concat(func.left(column, 2), "0000").in_(divisions),
+    )
 
 
 class Division(Model):

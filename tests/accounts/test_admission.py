@@ -20,6 +20,7 @@ from shop.accounts.service.applying import grams_of
 from shop.actor import SYSTEM
 from shop.catalogue.models import CATEGORIES
 from shop.db import in_unit_of_work, unit_of_work
+from shop.ledger.service import PLATFORM_ID
 from shop.outbox.models import Event
 from shop.regions.models import EligibilityMember
 from tests import builders as a
@@ -429,6 +430,9 @@ def test_another_county_sees_nothing_and_an_office_above_sees_it(county: County)
     assert county.ask("yanchi", "GET", f"/v1/admin/sellers/{seller}/selling-right").status_code == 404
     assert county.ask("agriculture", "GET", f"/v1/admin/sellers/{seller}/selling-right").status_code == 200
     assert county.ask("buyer", "GET", f"/v1/admin/applications/{made}").status_code == 404
+    for name, found in (("agriculture", 1), ("revitalisation", 1), ("yanchi", 0)):
+        people = county.get(name, f"/v1/admin/members?organisation_id={seller}")["items"]
+        assert len(people) == found, name
     draft = county.applied("another")
     assert county.ask("agriculture", "GET", f"/v1/admin/applications/{draft}").status_code == 404
 
@@ -475,6 +479,101 @@ def test_nobody_recommends_an_organisation_of_their_own(county: County) -> None:
         )
     path = f"/v1/admin/applications/{made}/review"
     assert county.refused("agriculture", "POST", path, a_decision())[:2] == (403, "own_recommendation")
+
+
+def test_the_platform_rejects_and_the_code_is_free(county: County) -> None:
+    uscc = an_application()["organisation"]["uscc"]
+    made = county.submitted(uscc=uscc)
+    path = f"/v1/admin/applications/{made}/review"
+    reject = {"decision": "reject", "reason": "冒用他人代码"}
+    assert county.refused("agriculture", "POST", path, a_decision(**reject)) == (422, "invalid", ["/decision"])
+    county.done(county.decide("agriculture", made))
+    county.done(county.decide("revitalisation", made, step="revitalisation"))
+    named = a_return(step="platform") | {"decision": "reject"}
+    assert county.refused("operator", "POST", path, named)[:2] == (422, "invalid")
+    rejected = county.done(county.decide("operator", made, step="platform", **reject))
+    assert (rejected["status"], rejected["step"], rejected["organisation"]["status"]) == ("rejected", None, "rejected")
+    assert county.refused("operator", "POST", path, a_decision(step="platform"))[0] == 409
+    assert county.get("applicant", APPLICATION)["reviews"][-1]["reason"] == "冒用他人代码"
+    assert county.get("operator", "/v1/admin/applications?status=rejected")["items"][0]["id"] == made
+    work("notices.tell")
+    assert county.get("applicant", "/v1/me/notices")["items"][0]["kind"] == "application.rejected"
+
+    again = county.post("applicant", f"{APPLICATION}/begin-again")  # nobody else came
+    assert (again["status"], again["organisation"]["status"], len(again["documents"])) == ("draft", "applying", 5)
+    county.post("applicant", f"{APPLICATION}/submit")
+    county.done(county.decide("agriculture", again["id"]))
+    county.done(county.decide("revitalisation", again["id"], step="revitalisation"))
+    county.done(county.decide("operator", again["id"], step="platform", **reject))
+    county.approved(county.submitted("owner", uscc=uscc))
+    assert county.refused("applicant", "POST", f"{APPLICATION}/begin-again")[:2] == (422, "invalid")
+
+
+def test_a_rejected_re_check_leaves_the_right_that_runs(county: County) -> None:
+    county.approved(county.submitted())
+    county.move_to(datetime(2025, 9, 15, tzinfo=UTC))
+    again = county.post("applicant", f"{APPLICATION}/begin-again")["id"]
+    county.post("applicant", f"{APPLICATION}/submit")
+    county.done(county.decide("agriculture", again))
+    county.done(county.decide("revitalisation", again, step="revitalisation"))
+    county.done(county.decide("operator", again, step="platform", decision="reject"))
+    found = county.get("applicant", "/v1/cooperative/selling-right")
+    assert (found["organisation"]["status"], found["selling_until"]) == ("active", "2025-10-15")
+    assert county.post("applicant", f"{APPLICATION}/begin-again")["purpose"] == "renewal"
+
+
+def test_an_operator_corrects_what_an_organisation_is_recorded_as(county: County) -> None:
+    county.approved(county.submitted())
+    listing = county.listed()
+    seller = county.get("applicant", "/v1/me")["organisation"]["id"]
+    path = f"/v1/admin/organisations/{seller}"
+    other = an_application()["organisation"]["uscc"]
+    county.submitted("another", uscc=other)
+    for wrong, expected in (
+        ({"uscc": other}, (422, "invalid", ["/uscc"])),
+        ({"uscc": "93610629MA5000001X"}, (422, "invalid", ["/uscc"])),
+        ({"kind": "enterprise"}, (422, "invalid", ["/kind"])),
+        ({"kind": "platform"}, (422, "invalid", ["/kind"])),
+        ({"division_code": "610600"}, (422, "invalid", ["/division_code"])),
+    ):
+        assert county.refused("operator", "PATCH", path, wrong | {"reason": "x"}) == expected
+    assert county.refused("operator", "PATCH", path, {"name": "新社"}) == (422, "invalid", ["/reason"])
+    assert county.ask("agriculture", "PATCH", path, {"name": "新社", "reason": "x"}).status_code == 403
+    before = county.get("applicant", "/v1/me")["organisation"]["name"]
+    code = an_application()["organisation"]["uscc"]
+    body = {"kind": "family_farm", "name": "洛川新社", "uscc": code, "reason": "营业执照变更"}
+    found = county.patch("operator", path, body)
+    assert (found["kind"], found["name"], found["uscc"]) == ("family_farm", "洛川新社", code)
+    county.patch("operator", path, body)  # changes nothing more
+    (entry,) = county.get("operator", "/v1/admin/audit?action=correct")["items"]
+    assert (entry["reason"], entry["change"]["before"]["name"]) == ("营业执照变更", before)
+    assert entry["change"]["after"]["uscc"] == code
+    work("catalogue.")
+    assert county.get("", f"/v1/public/listings/{listing}")["cooperative"]["name"] == "洛川新社"
+    nobody = f"/v1/admin/organisations/org_{PLATFORM_ID.hex}"
+    assert county.ask("operator", "PATCH", nobody, {"name": "x", "reason": "x"}).status_code == 404
+
+
+def test_a_seller_is_closed_when_its_orders_are_over_and_its_code_is_free(county: County) -> None:
+    uscc = an_application()["organisation"]["uscc"]
+    county.approved(county.submitted(uscc=uscc))
+    listing = county.listed()
+    seller = county.get("applicant", "/v1/me")["organisation"]["id"]
+    order = county.done(county.order(listing))["id"]
+    path = f"/v1/admin/sellers/{seller}/close"
+    refused = county.ask("operator", "POST", path, {"reason": "注销"}).get_json()
+    assert (refused["code"], refused["open_orders"]) == ("open_orders", 1)
+    assert county.get("applicant", "/v1/cooperative/selling-right")["selling_until"] == "2025-10-15"
+    county.post("buyer", f"/v1/buyer/orders/{order}/cancel", {"reason": "x"})
+    assert county.post("operator", path, {"reason": "注销"})["status"] == "closed"
+    assert county.refused("operator", "POST", path, {"reason": "注销"})[:2] == (409, "organisation_closed")
+    work("catalogue.")
+    assert county.ask("", "GET", f"/v1/public/listings/{listing}").status_code == 404
+    assert county.ask("applicant", "GET", "/v1/me").status_code == 401
+    county.applied("anew", uscc=uscc)
+    squatter = county.get("anew", "/v1/me")["organisation"]["id"]  # one that never handed anything in
+    county.post("operator", f"/v1/admin/sellers/{squatter}/close", {"reason": "冒用"})
+    county.applied("owner", uscc=uscc)
 
 
 def test_a_document_that_lapses_during_the_review_stops_the_grant(county: County) -> None:

@@ -151,6 +151,8 @@ def test_a_unit_of_another_organisation_stands_below_only_when_its_manager_agree
     )
     town.post("operator", path, {"reason": "x"})
     assert town.refused("operator", path, {"reason": "x"})[1] == "organisation_closed"
+    assert town.ask("bureau", "GET", "/v1/me").status_code == 401
+    town.register("bureau again", uscc=town.codes["bureau"])  # its code is free
 
 
 def test_an_organisation_that_was_not_approved_does_nothing_for_others_to_see(town: Town) -> None:
@@ -183,6 +185,14 @@ def test_a_union_counts_for_the_unit_whose_manager_confirms_it(town: Town) -> No
     assert town.refused("school", answer, {"accept": False})[1] == "wrong_mandate_status"
     assert [row["id"] for row in town.get("union", "/v1/me")["budget_units"]] == [unit]
     assert town.post("union", f"/v1/buyer/mandates/{made['id']}/end")["status"] == "ended"
+    wrong = town.post("union", path, body | {"unit_id": other})
+    ends = f"/v1/buyer/mandates/{wrong['id']}/end"
+    assert town.refused("bureau", ends)[1] == "wrong_mandate_status"  # which declines it
+    assert town.post("union", ends)["status"] == "ended"
+    assert town.refused("bureau", f"/v1/buyer/mandates/{wrong['id']}/answer", {"accept": True})[1] == (
+        "wrong_mandate_status"
+    )
+    assert town.post("union", path, body)["status"] == "proposed"
     assert town.refused("union", f"/v1/buyer/mandates/{made['id']}/end")[1] == "wrong_mandate_status"
     assert town.get("union", "/v1/me")["budget_units"] == []
 

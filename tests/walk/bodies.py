@@ -142,6 +142,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/applications/<application_id>/review": DECISION,
     "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
+    "PATCH /v1/admin/organisations/<organisation_id>": {"name": "x", "reason": "x"},
+    "POST /v1/admin/sellers/<organisation_id>/close": {"reason": "x"},
     "POST /v1/admin/sellers/<organisation_id>/reinstate": {"reason": "x"},
     "POST /v1/admin/sellers/<organisation_id>/revoke": {"reason": "x"},
     "POST /v1/admin/sellers/<organisation_id>/origins": {
@@ -219,6 +221,7 @@ INSTEAD = {
     **{
         f"POST /v1/admin/sellers/<organisation_id>/{deed}": {"organisation_id": "cooperative_id"}
         for deed in ("suspend", "reinstate", "revoke", "origins")
+        for deed in ("suspend", "reinstate", "revoke", "close")
     },
 }
 """Operations that are asked with another id of the side than the one their path is named after."""

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from shop.accounts import queries_admission as queries
 from shop.accounts.models import Kind, Organisation
 from shop.accounts.models_admission import (
+    ENDED,
     FILLED_IN,
     Application,
     ApplicationDocument,
@@ -21,6 +22,7 @@ from shop.accounts.models_admission import (
 )
 from shop.accounts.schemas_admission import Apply, CapacityIn, ChangeApplication
 from shop.accounts.service import inviting, registering
+from shop.accounts.service.managing_units import unless_taken
 from shop.actor import NOBODY, Actor, Audience, Role
 from shop.audit import service as audit
 from shop.clock import business_day
@@ -122,7 +124,7 @@ def begin(
 
 
 def begin_again(session: Session, *, by: Actor, now: datetime) -> Application:
-    """The yearly re-check of a seller, or a new application of one whose right was revoked.
+    """The yearly re-check of a seller, or a new application of one that was rejected or whose right was revoked.
 
     What was declared last and the documents that still hold are carried over, to be looked at again.
     """
@@ -140,8 +142,11 @@ def begin_again(session: Session, *, by: Actor, now: datetime) -> Application:
         .limit(1)
         .execution_options(populate_existing=True)
     ).first()
-    if last is not None and last.status != ApplicationStatus.APPROVED:
+    if last is not None and last.status not in ENDED:
         raise ApplicationOpen
+    if organisation.status == "rejected":
+        with unless_taken(session, detail="Another organisation has this code now.", pointer=""):
+            organisation.status = "applying"
     purpose = Purpose.ADMISSION
     if organisation.selling_until is not None:
         purpose = Purpose.RENEWAL

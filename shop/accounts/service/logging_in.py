@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings
 from shop.accounts import contacts, secrets
-from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User
+from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User, may_be_entered
 from shop.accounts.service import guessing, two_step
 from shop.accounts.service.sessions import new_session, token_hash
 from shop.actor import HELPER_ROLES, Actor, Audience, Role
@@ -113,7 +113,7 @@ def memberships_of(user_id: UUID) -> Select[Membership]:
     return (
         select(Membership)
         .join(Organisation, Organisation.id == Membership.organisation_id)
-        .where(Membership.user_id == user_id, Membership.ended_at.is_(None), Organisation.status != "closed")
+        .where(Membership.user_id == user_id, Membership.ended_at.is_(None), may_be_entered())
         .order_by(Membership.last_used_at.desc().nulls_last(), Membership.id)
     )
 

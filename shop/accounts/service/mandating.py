@@ -126,8 +126,13 @@ def answer(session: Session, *, by: Actor, mandate_id: UUID, accept: bool, now: 
 
 
 def end(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> BuyingMandate:
-    """End a mandate from today on, as either side of it; what was ordered under it counts on."""
-    mandate, _ = seen(session, by, mandate_id)
+    """End a mandate from today on, as either side of it; what was ordered under it counts on.
+
+    What a union proposed and nobody answered it withdraws by this; the unit's side declines it instead.
+    """
+    mandate, has_the_unit = seen(session, by, mandate_id)
+    if has_the_unit and mandate.status == MandateStatus.PROPOSED:
+        raise WrongMandateStatus("Decline what was proposed.", mandate_status=mandate.status)
     return become(session, by, mandate, MandateStatus.ENDED, now)
 
 

@@ -25,6 +25,8 @@ from shop.clock import business_day
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
+HAS_CODE = Organisation.status.not_in(("rejected", "closed"))
+"""That an organisation keeps its code from others."""
 OF_THE_PLATFORM = frozenset({Role.OPERATOR, Role.AUDITOR})
 """Roles of an admin that reach beyond a county, so no county's office gives them."""
 
@@ -57,7 +59,7 @@ def register(
             raise Invalid("This is not a unified social credit code (GB 32100).", pointer="/uscc")
         if applying:
             make_way(session, uscc)
-        if session.scalars(select(Organisation.id).where(Organisation.uscc == uscc)).first():
+        if session.scalars(select(Organisation.id).where(Organisation.uscc == uscc, HAS_CODE)).first():
             raise Invalid("Another organisation has this code.", pointer="/uscc")
     elif parent_id is None and AUDIENCE[kind] is not Audience.ADMIN:
         raise Invalid("An organisation without a code hangs below one that has it.", pointer="/uscc")

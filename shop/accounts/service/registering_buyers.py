@@ -14,7 +14,7 @@ from shop.accounts.models_units import REGISTRATION_NEXT, InvoiceProfile, Regist
 from shop.accounts.schemas_registrations import ChangeRegistration, Register
 from shop.accounts.service import inviting
 from shop.accounts.service.keeping_addresses import checked
-from shop.accounts.service.managing_units import UnitHasSubordinates, unless_taken
+from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.registering import has_members, make_way
 from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
@@ -230,63 +230,3 @@ def tell(
         registration_id=registration.id,
         organisation_id=registration.organisation_id,
     )
-
-
-def close_organisation(
-    session: Session, *, by: Actor, organisation_id: UUID, successor_id: UUID | None, reason: str, now: datetime
-) -> Organisation:
-    """Close a buying organisation and its units; its successor, if it was merged into one, may read what it filed.
-
-    It is never deleted. Units of others below its own are moved first.
-    """
-    kinds = [Kind.BUDGET_UNIT, Kind.CANTEEN, Kind.TRADE_UNION, Kind.ENTERPRISE]
-    organisation = session.scalars(
-        select(Organisation)
-        .where(Organisation.id == organisation_id, Organisation.kind.in_(kinds))
-        .with_for_update(key_share=True)
-    ).first()
-    if organisation is None:
-        raise NotFound("No such buying organisation.")
-    if organisation.status == "closed":
-        raise OrganisationClosed
-    if successor_id is not None:
-        successor = session.scalar(
-            select(Organisation.id).where(
-                Organisation.id == successor_id,
-                Organisation.id != organisation_id,
-                Organisation.kind.in_(kinds),
-                Organisation.status == "active",
-            )
-        )
-        if successor is None:
-            raise Invalid("The successor is another active buying organisation.", pointer="/successor_id")
-    own_units = select(BudgetUnit.id).where(BudgetUnit.organisation_id == organisation_id, BudgetUnit.status == "open")
-    queries.lock_trees(session, *session.scalars(own_units))
-    strangers = session.scalars(
-        select(BudgetUnit.id).where(
-            BudgetUnit.parent_id.in_(own_units),
-            BudgetUnit.status == "open",
-            BudgetUnit.organisation_id != organisation_id,
-        )
-    ).all()
-    if strangers:
-        raise UnitHasSubordinates(open_units=len(strangers))
-    session.execute(
-        update(BudgetUnit)
-        .where(BudgetUnit.organisation_id == organisation_id, BudgetUnit.status == "open")
-        .values(status="closed")
-        .execution_options(synchronize_session=False)
-    )
-    organisation.status, organisation.successor_id = "closed", successor_id
-    session.flush()
-    audit.record(
-        session,
-        by=by,
-        action="close",
-        kind="organisation",
-        subject=organisation_id,
-        now=now,
-        reason=reason,
-        successor=successor_id.hex if successor_id else None,
-    )
-    return organisation

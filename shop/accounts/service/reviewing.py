@@ -17,7 +17,7 @@ from shop.accounts.service.applying import ApplicationIncomplete
 from shop.actor import Actor, Role
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.errors import Forbidden, Refusal
+from shop.errors import Forbidden, Invalid, Refusal
 from shop.files import service as files
 from shop.http.parsing import fault
 from shop.outbox import service as outbox
@@ -49,7 +49,7 @@ class DecidedBefore(Refusal):
 
 
 def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Actor, now: datetime) -> None:
-    """Approve the step that an application waits for, or return it; the last approval grants the right to sell.
+    """Approve the step that an application waits for, return it or reject it; the last approval grants the right.
 
     Two who decide the same step at once are two who ask for the same row: one decides, the other reads StepDecided.
     """
@@ -58,7 +58,9 @@ def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Acto
     same_round = wanted.round in (None, application.round)
     if not waits or application.step != wanted.step or not same_round:
         raise StepDecided(application_status=application.status, step=application.step, round=application.round)
-    refuse_others(session, application, organisation, by)
+    decided_by = refuse_others(session, application, organisation, by)
+    if wanted.decision == "reject" and decided_by is not Role.OPERATOR:
+        raise Invalid("The county returns an application; the platform may reject it.", pointer="/decision")
     photos = sorted(set(wanted.photo_file_ids))
     if photos:
         files.keep(session, organisation_id=by.organisation_id, file_ids=photos, pointer="/photo_file_ids")
@@ -81,6 +83,11 @@ def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Acto
     if wanted.decision == "return":
         application.status, application.step = ApplicationStatus.RETURNED, None
         told = "application.returned"
+    elif wanted.decision == "reject":
+        application.status, application.step, application.decided_at = ApplicationStatus.REJECTED, None, now
+        if organisation.status == "applying":  # and no other: who sells, sells until its right ends or is taken away
+            organisation.status = "rejected"
+        told = "application.rejected"
     else:
         told = approve(session, application, organisation, by=by, now=now)
     session.flush()
@@ -91,8 +98,8 @@ def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Acto
     outbox.announce(session, told, now=now, seen_by=[organisation.id], application_id=application.id)
 
 
-def refuse_others(session: Session, application: Application, organisation: Organisation, by: Actor) -> None:
-    """Refuse whoever may see the application but not decide this step of it."""
+def refuse_others(session: Session, application: Application, organisation: Organisation, by: Actor) -> Role:
+    """Refuse whoever may see the application but not decide this step of it; gives the role that decides it."""
     rule = queries.step_rule(
         session, application.step or "", business_day(application.submitted_at or application.created_at)
     )
@@ -110,6 +117,7 @@ def refuse_others(session: Session, application: Application, organisation: Orga
     ).first()
     if other is not None:
         raise DecidedBefore
+    return role
 
 
 def approve(session: Session, application: Application, organisation: Organisation, *, by: Actor, now: datetime) -> str:

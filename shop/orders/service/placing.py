@@ -203,6 +203,7 @@ WHOSE_AND_WHERE = text(
     LEFT JOIN budget b ON b.budget_unit_id = u.id AND b.year = :year AND b.purpose = :purpose
     LEFT JOIN address a ON a.id = :address AND a.retired_at IS NULL AND a.organisation_id IN (o.id, u.organisation_id)
     WHERE o.id = :buyer AND (u.organisation_id = o.id OR m.given)
+    FOR KEY SHARE OF o  -- who closes a buyer counts its orders when this one is among them
     """
 )
 
