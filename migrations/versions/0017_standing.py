@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
@@ -19,6 +19,7 @@ def upgrade() -> None:
     find_more_actors()
     reject()
     hand_over()
+    re_check()
 
 
 def mandates_of_agents() -> None:
@@ -172,6 +173,47 @@ def hand_over() -> None:
         "UPDATE membership m SET ended_at = clock_timestamp() FROM organisation o"
         " WHERE o.id = m.organisation_id AND o.status = 'closed' AND m.ended_at IS NULL"
     )
+
+
+def re_check() -> None:
+    """Sellers from before there was admission have a year from today on to their first re-check, like all others."""
+    op.execute(
+        """
+        CREATE TEMPORARY TABLE without_end ON COMMIT DROP AS
+        SELECT o.id, row_number() OVER (ORDER BY o.id) AS place, day.today,
+               (day.today + interval '12 months')::date AS ends
+        FROM organisation o,
+             (SELECT ((clock_timestamp() + offset_us * interval '1 microsecond') AT TIME ZONE 'Asia/Shanghai')::date
+                     AS today FROM business_clock) day
+        WHERE o.selling_until = '9999-12-31'
+        """
+    )
+    op.execute(
+        "UPDATE selling_right r SET valid = daterange(lower(r.valid), GREATEST(w.ends, lower(r.valid) + 1))"
+        " FROM without_end w WHERE r.organisation_id = w.id AND r.ended_at IS NULL AND upper(r.valid) = '9999-12-31'"
+    )
+    op.execute(
+        """
+        INSERT INTO selling_right (id, number, organisation_id, valid, granted_at)
+        SELECT gen_random_uuid(),
+               'XS-' || to_char(w.today, 'YYYY') || '-' || lpad((COALESCE(c.last, 0) + w.place)::text, 6, '0'),
+               w.id, daterange(w.today, w.ends), clock_timestamp()
+        FROM without_end w
+        LEFT JOIN document_counter c ON c.kind = 'XS' AND c.year = extract(year FROM w.today)::int
+            AND c.organisation_id = (SELECT id FROM organisation WHERE kind = 'platform' ORDER BY id LIMIT 1)
+        WHERE NOT EXISTS (SELECT FROM selling_right r WHERE r.organisation_id = w.id AND r.ended_at IS NULL)
+        """
+    )
+    op.execute(
+        """
+        INSERT INTO document_counter (organisation_id, kind, year, last)
+        SELECT (SELECT id FROM organisation WHERE kind = 'platform' ORDER BY id LIMIT 1), 'XS',
+               extract(year FROM min(today))::int, max(place)
+        FROM without_end HAVING count(*) > 0
+        ON CONFLICT (organisation_id, kind, year) DO UPDATE SET last = document_counter.last + excluded.last
+        """
+    )
+    op.execute("UPDATE organisation o SET selling_until = w.ends FROM without_end w WHERE o.id = w.id")
 
 
 def downgrade() -> None:

@@ -18,6 +18,8 @@ from shop.accounts.schemas_admission import (
     FileQuery,
     RequirementsOut,
     SellerOut,
+    SellingCountiesOut,
+    SellingCountyOut,
     StepOut,
     UploadedOut,
     application_out,
@@ -59,6 +61,17 @@ def read_requirements(session: Session, now: datetime) -> RequirementsOut:
             DocumentKindOut(kind=rule.kind, name=rule.name, name_en=rule.name_en, needed_of=rule.needed_of)
             for rule in queries.document_kinds(session, on)
         ],
+    )
+
+
+@public.get("/counties", allow=PUBLIC, answers={200: SellingCountiesOut})
+def list_selling_counties(session: Session, now: datetime) -> SellingCountiesOut:
+    """The counties whose sellers were admitted and may sell today, with how many there are."""
+    return SellingCountiesOut(
+        items=[
+            SellingCountyOut(code=row.code, name=row.name, sellers=row.sellers)
+            for row in queries.selling_counties(session, business_day(now))
+        ]
     )
 
 

@@ -43,7 +43,8 @@ BATCH = 2_000
 COLUMNS = (
     Out("编号 id"), Out("时间 at", "instant"), Out("单位 organisation"), Out("人员 user"), Out("操作 action"),
     Out("对象 kind"), Out("对象编号 subject"), Out("理由 reason"), Out("变更 change"), Out("地址 address"),
-    Out("请求 request"), Out("确认 acknowledged", "instant"),
+    Out("请求 request"), Out("确认 acknowledged", "instant"), Out("协助人员单位 home organisation"),
+    Out("协助委托 mandate"),
 )  # fmt: skip
 
 
@@ -98,7 +99,8 @@ def export_audit(session: Session, actor: Actor, query: AuditFilter) -> Raw:
     """The entries that fit as CSV, oldest last; at most fifty thousand, else narrow the question."""
     lines = (
         (e.id.hex, e.at, e.organisation_id.hex, e.user_id.hex, e.action, e.subject_kind, e.subject_id.hex, e.reason,
-         json.dumps(e.change, ensure_ascii=False), e.address, e.request_id, known.at if known else None)
+         json.dumps(e.change, ensure_ascii=False), e.address, e.request_id, known.at if known else None,
+         e.home_organisation_id.hex if e.home_organisation_id else None, e.mandate_id.hex if e.mandate_id else None)
         for e, known in all_of(session, actor, query)
     )  # fmt: skip
     headers = {"Content-Disposition": "attachment; filename=audit.csv", "Cache-Control": "private, no-store"}

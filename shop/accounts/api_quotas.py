@@ -16,6 +16,7 @@ from shop.accounts.schemas_quotas import (
     DeadlineOut,
     Deadlines,
     DeadlinesQuery,
+    DivisionTotals,
     Figures,
     FilingOut,
     FilingPage,
@@ -24,6 +25,8 @@ from shop.accounts.schemas_quotas import (
     MissingUnit,
     NewFiling,
     NewRule,
+    RegionSummaryOut,
+    RegionSummaryQuery,
     Relax,
     RelaxationOut,
     ReviewFiling,
@@ -86,7 +89,6 @@ def read_quota_summary(session: Session, actor: Actor, query: SummaryQuery) -> S
     whole = next((row for row in rows if row.over_branches and row.over_levels), None)
     branches = [row for row in rows if not row.over_branches]
     own = next((row for row in branches if row.branch == query.unit_id), None)
-    missing = list(zip(whole.missing_ids or [], whole.missing_names or [], strict=True)) if whole else []
     return SummaryOut(
         unit_id=query.unit_id,
         year=query.year,
@@ -102,7 +104,7 @@ def read_quota_summary(session: Session, actor: Actor, query: SummaryQuery) -> S
             for row in rows
             if row.over_branches and not row.over_levels
         ],
-        missing=[MissingUnit(unit_id=key, name=name) for key, name in missing],
+        missing=missing_of(whole),
         missing_count=whole.units - whole.filed if whole else 0,
     )
 
@@ -154,6 +156,40 @@ def review_quota_filing(
 def list_top_filings(session: Session, actor: Actor, query: FilingsQuery) -> FilingPage:
     """Filings of units that nobody supervises, which operators review, oldest first; regions bound what is shown."""
     return page_of(session, queries.top_filings(actor), query)
+
+
+@admin.get("/quota-filings/summary", allow=officer, answers={200: RegionSummaryOut}, refusals=(NotFound, Invalid))
+def read_region_summary(session: Session, actor: Actor, query: RegionSummaryQuery) -> RegionSummaryOut:
+    """What was filed in a year by all units that the budgets of a province, prefecture or county pay.
+
+    By the divisions below and by finance level, and who has not filed; regions bound what may be asked for.
+    """
+    rows = queries.region_totals(session, actor, query.division_code, query.year)
+    whole = next((row for row in rows if row.over_branches and row.over_levels), None)
+    return RegionSummaryOut(
+        division_code=query.division_code,
+        year=query.year,
+        total=Totals(**figures(whole)),
+        divisions=[
+            DivisionTotals(division_code=row.branch, name=row.name, **figures(row))
+            for row in rows
+            if not row.over_branches
+        ],
+        levels=[
+            LevelTotals(finance_level=row.finance_level, **figures(row))
+            for row in rows
+            if row.over_branches and not row.over_levels
+        ],
+        missing=missing_of(whole),
+        missing_count=whole.units - whole.filed if whole else 0,
+    )
+
+
+def missing_of(whole: Any) -> list[MissingUnit]:
+    if whole is None:
+        return []
+    names = zip(whole.missing_ids or [], whole.missing_names or [], strict=True)
+    return [MissingUnit(unit_id=key, name=name) for key, name in names]
 
 
 @admin.post("/quota-filings/<filing_id>/review", allow=operator, answers={200: FilingOut}, refusals=REVIEW)

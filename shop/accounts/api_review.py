@@ -69,7 +69,7 @@ def read_application(session: Session, actor: Actor, now: datetime, application_
     "/applications/<application_id>/review",
     allow=reviewer,
     answers={200: ApplicationOut},
-    refusals=(NotFound, Invalid, reviewing.StepDecided, *NOT_BY_YOU, ApplicationIncomplete),
+    refusals=(NotFound, Invalid, reviewing.StepDecided, reviewing.StepNotOpen, *NOT_BY_YOU, ApplicationIncomplete),
     key=NO_KEY,
 )
 def review_application(

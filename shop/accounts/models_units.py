@@ -60,6 +60,14 @@ MANDATE_NEXT = {
 One whose days are over stays `active` and is no longer in force."""
 
 
+WHY_NOT = {
+    "applying": "Your organisation waits for the platform's approval.",
+    "rejected": "Your organisation was rejected.",
+    "suspended": "Your organisation is suspended.",
+    "closed": "Your organisation is closed.",
+}
+
+
 class OrganisationNotActive(Refusal):
     """The organisation is not approved yet, or suspended; `organisation_status` says which."""
 

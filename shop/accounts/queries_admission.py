@@ -6,10 +6,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, false, or_, select
+from sqlalchemy import Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import Kind, Membership, Organisation
+from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation
 from shop.accounts.models_admission import (
     Application,
     ApplicationDocument,
@@ -27,7 +27,7 @@ from shop.actor import Actor, Audience, Role
 from shop.db import seeing_all
 from shop.errors import NotFound
 from shop.files.models import StoredFile
-from shop.regions.models import ancestors, lies_in
+from shop.regions.models import Division, ancestors, lies_in
 
 PROCESSED = "processed"
 
@@ -138,6 +138,32 @@ def parts(session: Session, application_id: UUID) -> Parts:
     with seeing_all(session):  # the photos are the offices' files, and shown to the applicant with what was said
         photos = session.scalars(select(StoredFile).where(StoredFile.id.in_(wanted))).all() if wanted else []
     return Parts(capacities, [(row[0], row[1]) for row in documents], reviews, {file.id: file for file in photos})
+
+
+def selling_counties(session: Session, on: date) -> Sequence[Any]:
+    """The counties in which somebody may sell on a day, with how many do, in the order of their codes."""
+    return session.execute(
+        select(
+            Organisation.division_code.label("code"),
+            func.max(Division.name).label("name"),
+            func.count(Organisation.id.distinct()).label("sellers"),
+        )
+        .outerjoin(
+            Division,
+            and_(
+                Division.code == Organisation.division_code,
+                Division.valid_from <= on,
+                or_(Division.valid_to.is_(None), Division.valid_to > on),
+            ),
+        )
+        .where(
+            Organisation.kind.in_([kind for kind, audience in AUDIENCE.items() if audience is Audience.COOPERATIVE]),
+            Organisation.status == "active",
+            Organisation.selling_until > on,
+        )
+        .group_by(Organisation.division_code)
+        .order_by(Organisation.division_code)
+    ).all()
 
 
 def steps_on(session: Session, on: date) -> Sequence[StepRule]:

@@ -9,11 +9,12 @@ from sqlalchemy import CTE, Select, and_, or_, select, text
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Address, BudgetUnit, Organisation
-from shop.accounts.models_units import BuyingMandate, MandateStatus, OrganisationNotActive, UnitLink
+from shop.accounts.models_units import WHY_NOT, BuyingMandate, MandateStatus, OrganisationNotActive, UnitLink
 from shop.actor import Actor
 from shop.errors import Invalid, NotFound
-from shop.regions.models import Division
+from shop.regions.models import Division, prefecture_of, province_of
 
+MUNICIPALITIES = ("11", "12", "31", "50")
 NATIONAL_BUDGET = "000000"
 """The funding code of a central unit, whose budget is no division's."""
 
@@ -70,7 +71,7 @@ def require_active(session: Session, actor: Actor) -> None:
     """Refuse what an organisation that is not approved yet, or suspended, may not do."""
     status = session.scalar(select(Organisation.status).where(Organisation.id == actor.organisation_id))
     if status != "active":
-        raise OrganisationNotActive(organisation_status=status)
+        raise OrganisationNotActive(WHY_NOT.get(status or "", ""), organisation_status=status)
 
 
 def known_divisions(session: Session, codes: Iterable[str], on: date) -> set[str]:
@@ -98,6 +99,21 @@ def require_funding(session: Session, code: str, finance_level: str, on: date, *
     if code == NATIONAL_BUDGET and finance_level == "central":
         return
     require_division(session, code, on, pointer=pointer)
+    if not level_fits(finance_level, code):
+        raise Invalid("The finance level is not that of the division whose budget pays.", pointer=pointer)
+
+
+def level_fits(finance_level: str, code: str) -> bool:
+    """Whether a division of this code has a budget of this level; below a municipality a district counts as either."""
+    match finance_level:
+        case "province":
+            return code == province_of(code)
+        case "prefecture":
+            return code != province_of(code) and (code == prefecture_of(code) or code[:2] in MUNICIPALITIES)
+        case "county" | "township":
+            return code != prefecture_of(code)
+        case _:
+            return True
 
 
 def orderable_units(session: Session, organisation_id: UUID, on: date) -> Sequence[BudgetUnit]:

@@ -301,6 +301,18 @@ class RequirementsOut(Out):
     documents: list[DocumentKindOut]
 
 
+class SellingCountyOut(Out):
+    code: str
+    name: str | None
+    sellers: int
+
+
+class SellingCountiesOut(Out):
+    """The counties whose sellers may sell today, by code."""
+
+    items: list[SellingCountyOut]
+
+
 class SuspendIn(In):
     """Why, and the day (if any) on which the seller sells again by itself."""
 

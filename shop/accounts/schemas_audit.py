@@ -9,7 +9,7 @@ from shop.accounts.models_audit import AuditMandate
 from shop.audit.models import AuditAcknowledgement, AuditEntry
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import AuditEntryId, AuditMandateId, MembershipId, OrganisationId, UserId
+from shop.ids import AssistMandateId, AuditEntryId, AuditMandateId, MembershipId, OrganisationId, UserId
 
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 
@@ -44,7 +44,10 @@ class AuditQuery(AuditFilter):
 
 
 class AuditEntryOut(Out):
-    """One act. `subject_id` is the row's id without its prefix, `change` what was before and after, by id."""
+    """One act. `subject_id` is the row's id without its prefix, `change` what was before and after, by id.
+
+    What a helper did for the organisation names the helper's own (`home_organisation_id`) and the mandate.
+    """
 
     id: AuditEntryId
     at: str
@@ -58,6 +61,8 @@ class AuditEntryOut(Out):
     change: dict[str, Any]
     address: str | None
     request_id: str | None
+    home_organisation_id: OrganisationId | None
+    mandate_id: AssistMandateId | None
     acknowledged_at: str | None
     acknowledged_by: UserId | None
     note: str | None
@@ -139,6 +144,8 @@ def entry_out(entry: AuditEntry, known: AuditAcknowledgement | None) -> AuditEnt
         change=entry.change,
         address=entry.address,
         request_id=entry.request_id,
+        home_organisation_id=entry.home_organisation_id,
+        mandate_id=entry.mandate_id,
         acknowledged_at=known.at.isoformat() if known else None,
         acknowledged_by=known.by_user_id if known else None,
         note=known.note if known else None,

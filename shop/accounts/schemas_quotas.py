@@ -13,7 +13,7 @@ from shop.accounts.models_quotas import (
     QuotaRelaxation,
     QuotaRule,
 )
-from shop.accounts.schemas_units import Document, Level, PageQuery, Reason
+from shop.accounts.schemas_units import DivisionCode, Document, Level, PageQuery, Reason
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
 from shop.ids import BudgetUnitId, BuyingMandateId, QuotaFilingId, QuotaRuleId
@@ -240,6 +240,33 @@ class LevelTotals(Totals):
 class MissingUnit(Out):
     unit_id: BudgetUnitId
     name: str
+
+
+class RegionSummaryQuery(Query):
+    year: Year
+    division_code: DivisionCode
+
+
+class DivisionTotals(Totals):
+    """The units that a division below pays; those of the division's own budget stand under its own code."""
+
+    division_code: str
+    name: str | None
+
+
+class RegionSummaryOut(Out):
+    """The units that a division's budgets pay: `total` is exactly the sum of the `divisions`, and of the `levels`.
+
+    `missing` names the first hundred units that have not filed, `missing_count` counts all.
+    """
+
+    division_code: str
+    year: int
+    total: Totals
+    divisions: list[DivisionTotals]
+    levels: list[LevelTotals]
+    missing: list[MissingUnit]
+    missing_count: int
 
 
 class SummaryOut(Out):

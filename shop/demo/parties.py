@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation, User
-from shop.accounts.service import auditing, passwords, registering
+from shop.accounts.service import auditing, granting, passwords, registering
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
-from shop.clock import business_now
+from shop.clock import business_day, business_now
 from shop.db import in_unit_of_work
 from shop.factfile import rows
 from shop.ledger import service as ledger
@@ -19,6 +19,7 @@ from shop.ledger.service import PLATFORM_ID
 ORDER_LIMIT_FEN = 5_000_000
 CREDIT_FEN = 500_000_000
 AUDITED_FROM, AUDITED_TO = date(2020, 1, 1), date(2100, 1, 1)
+REVIEWER = "county@example.com"
 ADMINS = (
     ("operator", "operator@example.com", (Role.OPERATOR,)),
     ("analyst", "analyst@example.com", (Role.ANALYST,)),
@@ -36,6 +37,7 @@ def make(password: str) -> list[dict[str, Any]]:
         ("buyer", email_of(on_terms)),
         ("buyer (prepaid)", email_of(prepaid)),
         ("cooperative", email_of(cooperatives[0])),
+        (Role.COUNTY_REVIEWER.value, REVIEWER),
         *((role, email) for role, email, _ in ADMINS),
     ]
     return [{"role": role, "email": email, "password": password} for role, email in shown]
@@ -61,8 +63,18 @@ def register_all(session: Session, password: str) -> None:
                 session, by=SYSTEM, membership_id=membership, regions=[], start=AUDITED_FROM, end=AUDITED_TO,
                 document="（演示）审计通知书", now=now,
             )  # fmt: skip
+    first = rows("shop.demo", "cooperatives.csv")[0]["county_code"]
+    office = registering.register(
+        session, kind=Kind.COUNTY_REVIEWER, name="（演示）县审核办公室", name_en="County review office (demo)",
+        division_code=first, uscc=None, parent_id=None, by=SYSTEM, now=now,
+    )  # fmt: skip
+    registering.register_user(
+        session, organisation=office, email=REVIEWER, name="（演示）县审核员", password_hash=hashed,
+        roles=[Role.COUNTY_REVIEWER], regions=[first],
+    )  # fmt: skip
     for row in rows("shop.demo", "cooperatives.csv"):
         made = register_one(session, row, row["county_code"], None, now)
+        renew(session, made, now)
         registering.register_user(
             session,
             organisation=made,
@@ -101,6 +113,16 @@ def register_one(
         by=SYSTEM,
         now=now,
     )
+
+
+def renew(session: Session, seller: Organisation, now: datetime) -> None:
+    """The right of the year after the played one: who looks around when it is over finds sellers that may sell."""
+    begins = seller.selling_until
+    assert begins is not None
+    granting.give(
+        session, organisation_id=seller.id, begins=begins, ends=granting.term_of(begins, business_day(now)), by=SYSTEM,
+        now=now, what="renewed",
+    )  # fmt: skip
 
 
 def equip_buyer(session: Session, made: Organisation, row: dict[str, str], hashed: str) -> None:

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from shop.actor import Audience
 from shop.http.problems import MIMETYPE, Problem
-from shop.http.routes import NO_KEY, REQUIRED, Operation
+from shop.http.routes import NO_KEY, REQUIRED, Operation, may_be_left_out
 
 REFERENCE = "#/components/schemas/{model}"
 KEY_PATTERN = r"^[ -~]{1,255}$"
@@ -109,7 +109,7 @@ def describe(operation: Operation, references: dict[Any, Any]) -> dict[str, Any]
         found["parameters"] = parameters
     if operation.body:
         found["requestBody"] = {
-            "required": True,
+            "required": not may_be_left_out(operation.body),
             "content": {"application/json": {"schema": references[operation.body, "validation"]}},
         }
     elif operation.raw_body:

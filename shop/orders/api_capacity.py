@@ -25,7 +25,10 @@ class FlagsQuery(Query):
 
 
 class FlagOut(Out):
-    """A product of which more was ordered, or promised, than its grower declared for a year; all in grams."""
+    """A product of which more was ordered, or promised, than its grower declared for a year; all in grams.
+
+    `declared_grams` is null for a product that the seller's declaration leaves out.
+    """
 
     cooperative_id: OrganisationId
     cooperative: str
@@ -33,7 +36,7 @@ class FlagOut(Out):
     product_name: str
     category: str
     year: int
-    declared_grams: int
+    declared_grams: int | None
     ordered_grams: int
     promised_grams: int
 
@@ -49,7 +52,7 @@ class FlagPage(Out):
     answers={200: FlagPage},
 )
 def list_capacity_flags(session: Session, actor: Actor, now: datetime, query: FlagsQuery) -> FlagPage:
-    """Sellers whose year's orders or promises of a product pass what they declared."""
+    """Sellers whose year's orders or promises of a product pass what they declared, or were never declared."""
     year = query.year or business_day(now).year
     question = f"capacity flags {year} {actor.user_id.hex}"
     after = cursors.decode_id(question, query.cursor) if query.cursor else None

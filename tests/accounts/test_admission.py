@@ -441,8 +441,9 @@ def test_each_step_has_its_office_and_its_own_officer(county: County) -> None:
     made = county.submitted()
     path = f"/v1/admin/applications/{made}/review"
     assert county.refused("operator", "POST", path, a_decision())[:2] == (403, "not_your_step")
-    assert county.refused("agriculture", "POST", path, a_decision(step="platform"))[:2] == (409, "step_decided")
-    assert county.refused("agriculture", "POST", path, a_decision(round=2))[:2] == (409, "step_decided")
+    assert county.refused("agriculture", "POST", path, a_decision(step="platform"))[:2] == (409, "step_not_open")
+    assert county.refused("agriculture", "POST", path, a_decision(step="nowhere")) == (422, "invalid", ["/step"])
+    assert county.refused("agriculture", "POST", path, a_decision(round=2)) == (422, "invalid", ["/round"])
     assert county.refused("agriculture", "POST", path, a_decision(decision="return"))[:2] == (422, "invalid")
     county.done(county.decide("agriculture", made))
     assert county.refused("agriculture", "POST", path, a_decision())[:2] == (409, "step_decided")
@@ -453,6 +454,43 @@ def test_each_step_has_its_office_and_its_own_officer(county: County) -> None:
     assert county.refused("revitalisation", "POST", path, photo) == (404, "not_found", ["/photo_file_ids"])
     county.done(county.decide("revitalisation", made, step="revitalisation"))
     assert county.refused("agriculture", "POST", path, a_decision(step="platform"))[:2] == (403, "not_your_step")
+
+
+@pytest.mark.parametrize(
+    ("pointer", "there"),
+    [
+        ("/linkage", True),
+        ("/organisation/name", True),
+        ("/name", True),
+        ("/capacities/0/evidence", True),
+        ("/capacities", True),
+        ("/documents/licence", True),
+        ("/documents/4/valid_until", True),
+        ("/documents/5", False),
+        ("/capacities/1/evidence", False),
+        ("/capacities/0/colour", False),
+        ("/linkage/0", False),
+        ("/nowhere", False),
+        ("/documents/diploma", False),
+    ],
+)
+def test_an_officer_points_at_what_the_application_shows(county: County, pointer: str, there: bool) -> None:
+    made = county.submitted()
+    answer = county.decide("agriculture", made, **a_return(pointer))
+    if there:
+        assert answer.status_code == 200, answer.text
+    else:
+        assert [one["pointer"] for one in answer.get_json()["errors"]] == ["/fields/0/pointer"]
+
+
+def test_everybody_reads_which_counties_sell(county: County) -> None:
+    assert county.get("", "/v1/public/counties")["items"] == []
+    county.approved(county.submitted())
+    county.seller("seller")
+    county.submitted("waiting")
+    assert county.get("", "/v1/public/counties")["items"] == [{"code": a.LUOCHUAN, "name": "洛川县", "sellers": 2}]
+    county.move_to(datetime(2025, 10, 15, tzinfo=UTC))
+    assert [row["sellers"] for row in county.get("", "/v1/public/counties")["items"]] == [1]
 
 
 def test_a_return_from_a_later_step_begins_again_with_the_first(county: County) -> None:
@@ -676,7 +714,7 @@ def test_a_county_on_no_list_still_sells_when_the_system_registers_it(county: Co
         )  # fmt: skip
         county.enter(session, "registered", a.a_member(session, made))
     found = county.get("registered", "/v1/cooperative/selling-right")
-    assert (found["selling_until"], found["organisation"]["status"]) == ("9999-12-31", "active")
+    assert (found["selling_until"], found["organisation"]["status"]) == ("2025-10-15", "active")
     assert county.order(county.listed("registered")).status_code == 201
 
 

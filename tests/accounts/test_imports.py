@@ -129,6 +129,11 @@ def test_a_unit_is_renamed_and_moved_by_a_file_and_a_cycle_in_it_is_refused(town
         (3, ["parent_code"]),
     ]
     confirmed(town, made)
+    said = town.get("bureau", "/v1/me/audit?action=change&kind=budget_unit")["items"][-1]["change"]
+    assert (said["before"], said["after"]) == (
+        {"name": "一中", "parent_code": "100"},
+        {"name": "第一中学", "parent_code": "102"},
+    )
     rows = [["102", "二中", "101", "县级", a.HUANGPU]]
     assert faults(tried(town, "budget-units", csv_of(UNITS, rows))) == [(2, "parent_code", "101", "unit_cycle")]
     chain: Rows = [[str(200 + n), f"层{n}", str(199 + n) if n else "101", "县级", a.HUANGPU] for n in range(6)]
@@ -169,7 +174,7 @@ def test_the_trail_of_a_file_says_from_where_and_in_which_request(town: Town) ->
                 AuditEntry.subject_kind == "address"
             )
         ).one()
-    assert tuple(found) == ("127.0.0.1", "request-of-the-test", {"bulk": True})
+    assert tuple(found) == ("127.0.0.1", "request-of-the-test", {"bulk": True, "division_code": a.HUANGPU})
 
 
 def test_what_changed_since_the_trial_is_not_applied(town: Town) -> None:

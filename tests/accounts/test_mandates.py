@@ -64,6 +64,11 @@ def test_a_helper_lists_for_a_cooperative_and_both_stand_on_the_act(county: Coun
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "listing.submitted")).one()
         assert (entry.user_id, entry.organisation_id) == (helper.user_id, county.actors["seller"].organisation_id)
         assert (entry.home_organisation_id, entry.mandate_id) == (county.office.id, UUID(hex=mandate[4:]))
+    (shown,) = county.get("operator", "/v1/admin/audit?action=listing.submitted")["items"]
+    assert (shown["home_organisation_id"], shown["mandate_id"]) == (f"org_{county.office.id.hex}", mandate)
+    csv = county.ask("operator", "GET", "/v1/admin/audit.csv?action=listing.submitted").get_data(as_text=True)
+    assert county.office.id.hex in csv
+    assert mandate[4:] in csv
     county.post("seller", f"{ASSIST}/{mandate}/revoke")
     county.post("seller", f"{ASSIST}/{mandate}/revoke")
     assert county.refused("for seller", "GET", "/v1/me")[:2] == (401, "unauthenticated")
@@ -384,7 +389,7 @@ def test_sales_beyond_the_declared_capacity_are_flagged_and_not_stopped(county: 
     assert (raised.get_json()["status"], "50000" in raised.get_json()["review_note"]) == ("in_review", True)
     county.post("operator", f"/v1/admin/listings/{within['id']}/review", {"decision": "approve"})
     beyond = county.post("applicant", LISTINGS, a_listing_body(name="洛川梨", max_packs=1))
-    assert "0" in beyond["review_note"]
+    assert "not declared" in beyond["review_note"]
 
     county.supply("applicant", listing["id"], packs=10)
     assert county.get("operator", "/v1/admin/capacity-flags")["items"] == []
@@ -398,4 +403,11 @@ def test_sales_beyond_the_declared_capacity_are_flagged_and_not_stopped(county: 
     (flag,) = county.get("agriculture", "/v1/admin/capacity-flags")["items"]
     assert (flag["declared_grams"], flag["ordered_grams"], flag["promised_grams"]) == (50_000, 30_000, 55_000)
     assert county.get("operator", "/v1/admin/capacity-flags?year=2025")["items"] == []
+    county.supply("applicant", beyond["id"], packs=1)
+    flags = county.get("agriculture", "/v1/admin/capacity-flags")["items"]
+    assert [
+        (one["product_name"], one["declared_grams"], one["promised_grams"])
+        for one in flags
+        if not one["declared_grams"]
+    ] == [("洛川梨", None, 5000)]
     assert county.get("yanchi", "/v1/admin/capacity-flags")["items"] == []

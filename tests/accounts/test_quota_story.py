@@ -197,9 +197,7 @@ def test_each_wrong_filing_is_refused_with_its_code(town: Town) -> None:
     path = f"/v1/buyer/quota-filings/{made['id']}"
     assert made["minimum_fen"] == 50
     assert town.refused("bureau", f"{path}/amend", {"has_canteen": False}) == (409, "wrong_filing_status", None)
-    assert town.refused("operator", f"/v1/admin/quota-filings/{made['id']}/review", {"accept": True})[1] == (
-        "wrong_filing_status"
-    )
+    assert town.refused("operator", f"/v1/admin/quota-filings/{made['id']}/review", {"accept": True})[0] == 404
     town.post("bureau", f"{path}/file")
     assert town.refused("bureau", f"{path}/file")[1] == "wrong_filing_status"
     assert town.refused("bureau", "/v1/buyer/quota-filings", body)[1] == "wrong_filing_status"

@@ -12,13 +12,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_quotas
-from shop.accounts.models import BudgetUnit, FinanceLevel, Membership, Organisation
+from shop.accounts.models import BudgetUnit, FinanceLevel, Kind, Membership, Organisation
 from shop.accounts.models_quotas import FilingStatus, QuotaFiling, QuotaRule
 from shop.accounts.service.managing_units import UnitCycle, move
-from shop.actor import Role
+from shop.actor import SYSTEM, Role
 from shop.audit.models import AuditEntry
 from shop.db import in_unit_of_work, unit_of_work
 from shop.outbox.models import Event
+from shop.regions.models import Division
 from tests import builders as a
 from tests.accounts.town import Town, a_code, a_unit
 
@@ -280,6 +281,7 @@ def test_nobody_deletes_what_has_orders(session: Session) -> None:
 @given(data=st.data())
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_the_totals_of_every_unit_are_the_sums_over_its_tree(session: Session, data: st.DataObject) -> None:
+    session.execute(text("UPDATE budget_unit SET funding_code = '999999'"))  # those of the examples before
     buyer = a.an_organisation(session)
     rule = session.scalars(select(QuotaRule.id).where(QuotaRule.scope == "national")).one()
     units: list[BudgetUnit] = []
@@ -291,6 +293,7 @@ def test_the_totals_of_every_unit_are_the_sums_over_its_tree(session: Session, d
         made.parent_id = above.id if above else None
         made.finance_level = data.draw(st.sampled_from(list(FinanceLevel)))
         made.status = data.draw(st.sampled_from(["open", "open", "closed"]))
+        made.funding_code = data.draw(st.sampled_from(["310000", "310101", "310104", "620000", "000000"]))
         session.flush()
         units.append(made)
         depth[made.id] = depth[above.id] + 1 if above else 1
@@ -329,6 +332,92 @@ def test_the_totals_of_every_unit_are_the_sums_over_its_tree(session: Session, d
             assert sum(row.base_fen for row in parts) == expected[2]
             assert sum(row.reserved_fen for row in parts) == expected[3]
             assert sum(row.units for row in parts) == expected[0]
+
+    for code, stem in (("310000", "31"), ("310100", "3101"), ("310104", "310104"), ("620000", "62")):
+        a_division_once(session, code)
+        rows = queries_quotas.region_totals(session, SYSTEM, code, 2024)
+        counted = [
+            one for one in units if one.funding_code.startswith(stem) and (one.id in filed or one.status == "open")
+        ]
+        (whole,) = [row for row in rows if row.over_branches and row.over_levels]
+        assert (whole.units, whole.filed, whole.base_fen or 0, whole.reserved_fen or 0) == (
+            len(counted),
+            sum(one.id in filed for one in counted),
+            sum(filed.get(one.id, (0, 0))[0] for one in counted),
+            sum(filed.get(one.id, (0, 0))[1] for one in counted),
+        )
+        for parts in (
+            [row for row in rows if not row.over_branches],
+            [row for row in rows if row.over_branches and not row.over_levels],
+        ):
+            assert sum(row.base_fen for row in parts) == (whole.base_fen or 0)
+            assert sum(row.units for row in parts) == whole.units
+
+
+def a_division_once(session: Session, code: str) -> None:
+    if session.scalars(select(Division.code).where(Division.code == code)).first() is None:
+        a.a_division(session, code, "某地", "province" if code.endswith("0000") else "county")
+
+
+def test_an_analyst_reads_totals_of_the_own_regions(town: Town) -> None:
+    unit = town.join("school", budget_unit=a_unit("一中"))
+    with unit_of_work() as session:
+        office = a.an_organisation(session, Kind.PLATFORM, uscc=None)
+        for name, region in (("shanghai", "310000"), ("huangpu", a.HUANGPU), ("gansu", "620000")):
+            town.enter(session, name, a.a_member(session, office, roles={Role.ANALYST}, regions=[region]))
+    path = "/v1/admin/quota-filings/summary?year=2024&division_code="
+    for name in ("operator", "shanghai"):
+        found = town.get(name, f"{path}310000")
+        assert (found["total"]["units"], found["missing_count"], found["missing"][0]["unit_id"]) == (1, 1, unit)
+        assert [(one["division_code"], one["units"]) for one in found["divisions"]] == [("310100", 1)]
+    assert town.get("huangpu", f"{path}{a.HUANGPU}")["total"]["units"] == 1
+    for name, code in (("huangpu", "310000"), ("gansu", "310000"), ("operator", "999999")):
+        assert town.ask(name, "GET", f"{path}{code}").status_code == 404
+
+
+def test_a_far_year_and_a_level_that_is_not_the_division_s_are_refused(town: Town) -> None:
+    unit = town.join("school", budget_unit=a_unit("一中"))
+    body = {"unit_id": unit, "year": 2099, "has_canteen": False}
+    assert town.refused("school", "/v1/buyer/quota-filings", body) == (422, "invalid", "/year")
+    for level, code in (("province", a.HUANGPU), ("county", "310000"), ("prefecture", "310000")):
+        wrong = a_unit("二中") | {"finance_level": level, "funding_code": code}
+        assert town.refused("school", "/v1/buyer/units", wrong) == (422, "invalid", "/funding_code")
+
+
+def test_an_approval_needs_no_body(town: Town) -> None:
+    town.register("school", budget_unit=a_unit("一中"))
+    (waits,) = town.get("operator", "/v1/admin/registrations")["items"]
+    answer = town.client.post(
+        f"/v1/admin/registrations/{waits['id']}/approve",
+        headers={"Authorization": f"Bearer {town.tokens['operator']}"},
+    )
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "approved")
+
+
+def test_drafts_are_not_for_the_operator(town: Town) -> None:
+    unit = town.join("school", budget_unit=a_unit("一中"))
+    body = {"unit_id": unit, "year": 2024, "has_canteen": True, "canteen_fen": 1000, "reserved_fen": 100}
+    made = town.post("school", "/v1/buyer/quota-filings", body)["id"]
+    assert town.get("operator", "/v1/admin/quota-filings")["items"] == []
+    review = f"/v1/admin/quota-filings/{made}/review"
+    assert town.refused("operator", review, {"accept": True})[0] == 404
+    town.post("school", f"/v1/buyer/quota-filings/{made}/file")
+    assert [one["id"] for one in town.get("operator", "/v1/admin/quota-filings")["items"]] == [made]
+
+
+def test_the_trail_says_what_a_unit_and_its_relaxation_were_before(town: Town) -> None:
+    unit = town.join("school", budget_unit=a_unit("一中"))
+    town.post("school", f"/v1/buyer/units/{unit}", {"name": "第一中学"}, "PATCH")
+    for rate in (500, 300):
+        body = {"unit_id": unit, "year": 2024, "rate_bp": rate, "document": "批复"}
+        town.post("operator", "/v1/admin/quota-relaxations", body, "PUT")
+    subject = unit[5:]
+    said = town.get("operator", f"/v1/admin/audit?kind=budget_unit&subject_id={subject}")["items"]
+    changes = [(one["action"], one["change"]) for one in said]
+    assert changes[0][1]["before"] == {"rate_bp": 500, "document": "批复"}
+    assert changes[0][1]["after"] == {"rate_bp": 300, "document": "批复"}
+    assert changes[1][1]["before"] is None
+    assert changes[2] == ("change", {"before": {"name": "一中"}, "after": {"name": "第一中学"}})
 
 
 def test_the_first_member_may_order_the_limit_of_the_day(town: Town) -> None:

@@ -19,6 +19,7 @@ from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES
 from shop.app import create_app
 from shop.catalogue.models import ProductPhoto
 from shop.catalogue.references import load_reference_prices
+from shop.catalogue.models import Product
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -34,6 +35,7 @@ from tests import builders as a
 from tests.orders import journey
 from tests.walk.bodies import BODIES, CAPACITY, CATERER, CERTIFICATE
 
+YICHUAN = "610630"
 PAPER = b"%PDF-1.7 a paper of the walk"
 ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 
@@ -54,6 +56,7 @@ class Side:
     """
 
     canary: str
+    county: str
     people: dict[str, Person] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class Sides:
     def __init__(self) -> None:
         self.client: FlaskClient = create_app().test_client()
         self.keys = iter(range(1_000_000))
-        self.sides = [self.made(Side("甲金丝雀")), self.made(Side("乙金丝雀"))]
+        self.sides = [self.made(Side("甲金丝雀", a.LUOCHUAN)), self.made(Side("乙金丝雀", YICHUAN))]
         self.people = {name: person for side in self.sides for name, person in side.people.items()}
 
     def made(self, side: Side) -> Side:
@@ -101,6 +104,8 @@ class Sides:
         world.address.line = f"{side.canary}路1号"
         listing = world.offer(1000, lots=500)
         cooperative = session.get_one(Organisation, listing.cooperative_id)
+        product = session.get_one(Product, listing.product_id)
+        cooperative.division_code = product.origin_code = listing.origin_code = side.county
         lot = session.scalars(select(Lot).where(Lot.product_id == listing.product_id)).one()
         lot.code = f"{side.canary}批次"
         supply = session.scalars(select(Supply).where(Supply.listing_id == listing.id)).one()
@@ -224,7 +229,12 @@ class Sides:
         seller = UUID(hex=side.ids["cooperative_id"][4:])
         granting.give(session, organisation_id=seller, begins=a.NOW.date(), ends=granting.NO_END, by=SYSTEM, now=a.NOW)
         applicant = a.an_organisation(
-            session, Kind.COOPERATIVE, name=f"{side.canary}申请社", status="applying", selling_until=None
+            session,
+            Kind.COOPERATIVE,
+            name=f"{side.canary}申请社",
+            status="applying",
+            selling_until=None,
+            division_code=side.county,
         )
         waits = Application(
             organisation_id=applicant.id, purpose=Purpose.ADMISSION, status=ApplicationStatus.SUBMITTED, round=1,
@@ -241,6 +251,8 @@ class Sides:
         ):
             actor = a.a_member(session, organisation, roles=held)
             side.people[name] = Person(actor, logging_in.issue_token(session, user_id=actor.user_id)[0])
+        reviewer = a.a_member(session, office, roles={Role.COUNTY_REVIEWER}, regions=(side.county,))
+        side.people["county reviewer"] = Person(reviewer, logging_in.issue_token(session, user_id=reviewer.user_id)[0])
         side.ids |= {
             "application_id": f"app_{waits.id.hex}",
             "helper_id": f"usr_{actor.user_id.hex}",

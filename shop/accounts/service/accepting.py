@@ -117,7 +117,7 @@ def accept(
         .returning(Membership.id)
     ).scalar()
     if made is None:
-        raise AlreadyMember
+        raise AlreadyMember("You are a member already: log in.", pointer="/token")
     membership = session.get_one(Membership, made, populate_existing=True)
     by = Actor(
         invited.user_id, made, organisation.id, AUDIENCE[Kind(organisation.kind)], frozenset(map(Role, row.roles))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from shop.accounts import queries_quotas, queries_units
 from shop.accounts.models_quotas import QuotaRelaxation
 from shop.accounts.models_units import BuyingMandate, MandateKind
 from shop.accounts.schemas_quotas import Figures
+from shop.clock import business_day
 from shop.db import seeing_all
 from shop.errors import Invalid, Refusal
 from shop.regions.models import province_of
@@ -75,6 +77,13 @@ class Assessed:
     rule_id: UUID
     base_fen: int
     minimum_fen: int
+
+
+def check_year(year: int, now: datetime) -> None:
+    """Refuse a year that nobody plans for yet: quotas are filed for this one, the next, or one that is over."""
+    allowed = business_day(now).year + 1
+    if year > allowed:
+        raise Invalid(f"Quotas are filed for years up to {allowed}.", pointer="/year")
 
 
 def share(fen: int, rate_bp: int) -> int:

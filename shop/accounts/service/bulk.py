@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.actor import Actor
 from shop.audit import service as audit
+from shop.outbox import service as outbox
 from shop.sheets.changes import Change
 from shop.sheets.mapping import Column, ParsedRow
 
@@ -25,6 +26,8 @@ WORDS: dict[str, Word] = {
     "unknown_division": ("没有该区划代码", "No division has this code"),
     "unknown_unit": ("没有该编码的预算单位", "No unit of yours has this code"),
     "ambiguous_unit": ("有多个预算单位使用该编码", "Several units have this code"),
+    "year_too_far": ("最多可填报下一年度", "Quotas are filed for this year and the next at most"),
+    "level_differs": ("财政级次与预算区划不符", "The finance level is not that of the funding division"),
     "unit_closed": ("该预算单位已停用", "This unit is closed"),
     "unit_cycle": ("上级单位不能是自己的下级", "A unit cannot stand below itself"),
     "unit_too_deep": ("层级过深", "The tree would be too deep"),
@@ -67,12 +70,28 @@ class SheetKind:
     plan: Callable[[Session, Actor, list[ParsedRow], datetime], Plan]
 
 
-def audit_rows(by: Actor, kind: str, done: Mapping[UUID, str], now: datetime) -> list[dict[str, Any]]:
-    """The audit entries of many rows, for one insert; `done` says for each id what was done."""
+def audit_rows(
+    by: Actor,
+    kind: str,
+    done: Mapping[UUID, str],
+    now: datetime,
+    said: Mapping[UUID, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """The audit entries of many rows, for one insert; `done` says for each id what was done, `said` what it changed."""
     return [
-        audit.row_of(by=by, action=action, kind=kind, subject=subject, now=now, bulk=True)
+        audit.row_of(
+            by=by, action=action, kind=kind, subject=subject, now=now, bulk=True, **(said or {}).get(subject, {})
+        )
         for subject, action in done.items()
     ]
+
+
+def before_and_after(fields: Mapping[str, tuple[Any, Any]]) -> dict[str, dict[str, Any]]:
+    """What a row's change says in the audit trail."""
+    return {
+        "before": {name: outbox.plain(was) for name, (was, _) in fields.items()},
+        "after": {name: outbox.plain(then) for name, (_, then) in fields.items()},
+    }
 
 
 def without(rows: list[ParsedRow], faults: list[Fault]) -> list[ParsedRow]:

@@ -21,7 +21,7 @@ from shop.accounts.models_quotas import (
 )
 from shop.accounts.models_units import UnitClosed
 from shop.accounts.schemas_quotas import Figures, NewFiling
-from shop.accounts.service.assessing import Assessed, assess, check_mandate, grounds, judge_sharing
+from shop.accounts.service.assessing import Assessed, assess, check_mandate, check_year, grounds, judge_sharing
 from shop.accounts.service.managing_units import unless_taken
 from shop.actor import Actor, Audience
 from shop.audit import service as audit
@@ -66,6 +66,7 @@ def filing_unit(session: Session, by: Actor, unit_id: UUID) -> BudgetUnit:
 def draft(session: Session, *, by: Actor, wanted: NewFiling, now: datetime) -> QuotaFiling:
     """A unit's filing of a year as a draft; one draft a year, whose figures are replaced when it is sent again."""
     unit = filing_unit(session, by, wanted.unit_id)
+    check_year(wanted.year, now)
     figures = Figures(**wanted.model_dump(include=set(FIGURES)))
     assessed = judged(session, unit, wanted.year, figures)
     filing = session.scalars(

@@ -56,6 +56,11 @@ def months_later(day: date, months: int) -> date:
         return date(year, month + 2, 1)
 
 
+def term_of(begins: date, today: date) -> date:
+    """The first day after a right that begins on a day and is given today."""
+    return months_later(begins, [months for since, months in TERMS if since <= today][-1])
+
+
 def give(
     session: Session,
     *,
@@ -98,7 +103,7 @@ def grant(session: Session, *, application: Application, by: Actor, now: datetim
         )
     )
     begins = max(today, last) if last else today
-    ends = months_later(begins, [months for since, months in TERMS if since <= today][-1])
+    ends = term_of(begins, today)
     session.execute(
         update(DeclaredCapacity)
         .where(DeclaredCapacity.organisation_id == application.organisation_id, DeclaredCapacity.current)

@@ -47,8 +47,14 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
             session.execute(update(Address).where(Address.id.in_(old)).values(retired_at=now))
         wanted = [row.values for row in change.added] + [by_label[str(one.key)] for one in change.changed]
         made = [{"id": new_id(), "organisation_id": by.organisation_id} | values for values in wanted]
+        said = {  # ids and codes: where people live stands in the rows that can be erased
+            row["id"]: {"division_code": row["division_code"], "instead_of": known[row["label"]].id.hex}
+            if row["label"] in known
+            else {"division_code": row["division_code"]}
+            for row in made
+        }
         done = dict.fromkeys(old, "retire") | {row["id"]: "create" for row in made}
-        insert_rows(session, (Address, made), (AuditEntry, audit_rows(by, "address", done, now)))
+        insert_rows(session, (Address, made), (AuditEntry, audit_rows(by, "address", done, now, said)))
 
     return Plan(change, faults, write)
 

@@ -23,7 +23,7 @@ from shop.accounts.models_quotas import (
 from shop.accounts.schemas_quotas import Figures
 from shop.accounts.service.assessing import Assessed, assess, grounds, judge_sharing
 from shop.accounts.service.bulk import Fault, Plan, SheetKind, audit_rows, fault, without
-from shop.accounts.service.filing import FIGURES, figures_of
+from shop.accounts.service.filing import FIGURES, figures_of, kept
 from shop.accounts.service.importing_units import CODE
 from shop.actor import Actor
 from shop.audit.models import AuditEntry
@@ -109,6 +109,8 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
         unit, other = units.get(row.values["unit_code"]), row.values.get("shared_with")
         if unit is None or unit.status != "open":
             faults.append(fault(row, "unit_code", "unknown_unit" if unit is None else "unit_closed"))
+        if int(row.values["year"]) > business_day(now).year + 1:
+            faults.append(fault(row, "year", "year_too_far"))
         if other and other not in units:
             faults.append(fault(row, "shared_with", "unknown_unit"))
     entries = entries_of(session, without(rows, faults), units)
@@ -165,10 +167,10 @@ def entries_of(session: Session, rows: list[ParsedRow], units: dict[str, BudgetU
             given["outsourced_to"] = values["outsourced_to"]
         if "shared_with" in values:
             given["shared_with_id"] = units[values["shared_with"]].id if values["shared_with"] else None
-        kept = {name: getattr(filing, name) for name in FIGURES} if filing else {}
-        if kept and not (given["has_canteen"] and given.get("outsourced_to", kept["outsourced_to"])):
-            kept["mandate_id"] = None
-        entries.append(Entry(row, units[values["unit_code"]], filing, Figures(**kept | given)))
+        stays = {name: getattr(filing, name) for name in FIGURES} if filing else {}
+        if stays and not (given["has_canteen"] and given.get("outsourced_to", stays["outsourced_to"])):
+            stays["mandate_id"] = None
+        entries.append(Entry(row, units[values["unit_code"]], filing, Figures(**stays | given)))
     return entries
 
 
@@ -239,7 +241,13 @@ def write(session: Session, by: Actor, entries: list[Entry], now: datetime) -> N
                 "at": now,
             }
         )
-    audits = audit_rows(by, "quota_filing", {row["filing_id"]: str(row["status"]) for row in history}, now)
+    was = {entry.before.id: kept(entry.before) for entry in entries if entry.before}
+    said = {
+        row["filing_id"]: {"after": row["figures"]}
+        | ({"before": was[row["filing_id"]]} if row["filing_id"] in was else {})
+        for row in history
+    }
+    audits = audit_rows(by, "quota_filing", {row["filing_id"]: str(row["status"]) for row in history}, now, said)
     insert_rows(session, (QuotaFiling, made), (QuotaFilingHistory, history), (AuditEntry, audits))
     if changed:
         session.execute(CHANGE, {"rows": msgspec.json.encode(changed).decode()})

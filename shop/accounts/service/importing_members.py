@@ -136,7 +136,15 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
             ]
             if values:
                 session.execute(text(CHANGE.format(table=table)), {"rows": msgspec.json.encode(values).decode()})
-                audits = audit_rows(by, table, {row["id"]: "change" for row in values}, now)
+                said = {
+                    found.id: {
+                        "before": {name: found.powers[name] for name in row if name in found.powers},
+                        "after": {name: row[name] for name in row if name in found.powers},
+                    }
+                    for found, row in changed
+                    if found.table == table
+                }
+                audits = audit_rows(by, table, {row["id"]: "change" for row in values}, now, said)
                 insert_rows(session, (AuditEntry, audits))
 
     return Plan(change, faults, write)

@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from shop.accounts import queries_units as queries
 from shop.accounts.models import BudgetUnit
 from shop.accounts.models_units import DEEPEST
-from shop.accounts.service.bulk import Fault, Plan, SheetKind, audit_rows, fault, without
+from shop.accounts.service.bulk import Fault, Plan, SheetKind, audit_rows, before_and_after, fault, without
 from shop.actor import Actor
 from shop.audit.models import AuditEntry
 from shop.clock import business_day
 from shop.db import insert_rows
 from shop.ids import new_id
+from shop.outbox import service as outbox
 from shop.sheets.changes import diff
 from shop.sheets.mapping import Column, ParsedRow
 
@@ -38,6 +39,7 @@ COLUMNS = (
     ),
     Column("funding_code", ("资金来源区划代码", "Funding code"), "code", required=True, pattern=r"[0-9]{6}"),
 )  # fmt: skip
+KEPT = ("name", "code", "finance_level", "funding_code", "parent_id")
 CHANGE = text(
     """
     UPDATE budget_unit u
@@ -64,6 +66,8 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
         central = row.values["finance_level"] == "central" and paid_by == queries.NATIONAL_BUDGET
         if paid_by not in funding and not central:
             faults.append(fault(row, "funding_code", "unknown_division"))
+        elif not central and not queries.level_fits(row.values["finance_level"], paid_by):
+            faults.append(fault(row, "funding_code", "level_differs"))
         if counted[code] > 1:
             faults.append(fault(row, "code", "ambiguous_unit"))
         elif code in known and known[code].status != "open":
@@ -111,7 +115,9 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
         ]
         changed = [fields(by_code[str(one.key)], known[str(one.key)]) for one in change.changed]
         done = {row["id"]: "create" for row in made} | {row["id"]: "change" for row in changed}
-        insert_rows(session, (BudgetUnit, made), (AuditEntry, audit_rows(by, "budget_unit", done, now)))
+        said = {ids[str(one.key)]: before_and_after(one.fields) for one in change.changed}
+        said |= {row["id"]: {"after": {name: outbox.plain(row[name]) for name in KEPT}} for row in made}
+        insert_rows(session, (BudgetUnit, made), (AuditEntry, audit_rows(by, "budget_unit", done, now, said)))
         if changed:
             session.execute(CHANGE, {"rows": msgspec.json.encode(changed).decode()})
 

@@ -147,7 +147,10 @@ def invite(session: Session, *, organisation_id: UUID, by: Actor, wanted: Wanted
         Membership.user_id == user_id, Membership.organisation_id == organisation_id, Membership.ended_at.is_(None)
     )
     if session.scalars(member).first():
-        raise AlreadyMember
+        raise AlreadyMember(
+            "Whoever has this contact is a member; change the roles there.",
+            pointer="/phone" if wanted.phone else "/email",
+        )
     withdraw_expired(session, organisation_id)
     if open_in(session, organisation_id) >= MOST_OPEN:
         raise TooManyInvitations

@@ -88,8 +88,14 @@ def create(session: Session, *, by: Actor, wanted: NewUnit, now: datetime) -> Bu
         put_below(session, wanted.parent_id, made.id)
     elif organisation_id != by.organisation_id:
         raise Invalid("A unit of another organisation hangs below one of yours.", pointer="/parent_id")
-    audit.record(session, by=by, action="create", kind="budget_unit", subject=made.id, now=now)
     session.refresh(made)
+    audit.record(
+        session, by=by, action="create", kind="budget_unit", subject=made.id, now=now,
+        after={
+            "name": made.name, "code": made.code, "finance_level": made.finance_level,
+            "funding_code": made.funding_code, "parent_id": made.parent_id.hex if made.parent_id else None,
+        },
+    )  # fmt: skip
     return made
 
 
@@ -100,12 +106,15 @@ def change(session: Session, *, by: Actor, unit_id: UUID, wanted: ChangeUnit, no
     given = wanted.model_dump(exclude_unset=True, exclude_none=True)
     level, funding = given.get("finance_level", unit.finance_level), given.get("funding_code", unit.funding_code)
     queries.require_funding(session, funding, level, business_day(now), pointer="/funding_code")
-    fields = sorted(name for name, value in given.items() if getattr(unit, name) != value)
+    before = {name: getattr(unit, name) for name, value in sorted(given.items()) if getattr(unit, name) != value}
     with code_once(session):
-        for name in fields:
+        for name in before:
             setattr(unit, name, given[name])
-    if fields:
-        audit.record(session, by=by, action="change", kind="budget_unit", subject=unit.id, now=now, fields=fields)
+    if before:
+        audit.record(
+            session, by=by, action="change", kind="budget_unit", subject=unit.id, now=now,
+            before=before, after={name: given[name] for name in before},
+        )  # fmt: skip
     return unit
 
 

@@ -15,7 +15,6 @@ from shop.accounts.models_admission import Application
 from shop.accounts.models_people import Invitation
 from shop.accounts.models_units import InvoiceProfile, Registration
 from shop.accounts.service import granting
-from shop.accounts.service.granting import NO_END
 from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.passwords import hash_of
 from shop.accounts.uscc import is_valid
@@ -52,7 +51,7 @@ def register(
 ) -> Organisation:
     """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has).
 
-    A seller that the system registers may sell at once and without an end; one that is `applying` waits for admission.
+    A seller that the system registers may sell at once, for a year; one that is `applying` waits for its admission.
     """
     if uscc is not None:
         if not is_valid(uscc):
@@ -76,7 +75,9 @@ def register(
     with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
         session.add(organisation)
     if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
-        granting.give(session, organisation_id=organisation.id, begins=business_day(now), ends=NO_END, by=by, now=now)
+        today = business_day(now)
+        ends = granting.term_of(today, today)
+        granting.give(session, organisation_id=organisation.id, begins=today, ends=ends, by=by, now=now)
     audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
     return organisation
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from shop.accounts import queries_admission as queries
 from shop.accounts.models import Organisation
 from shop.accounts.models_admission import Application, ApplicationReview, ApplicationStatus
-from shop.accounts.schemas_admission import DecideOne, Decision
+from shop.accounts.schemas_admission import ApplicantOut, CapacityOut, DecideOne, Decision, DocumentOut
 from shop.accounts.service import granting
 from shop.accounts.service.applying import ApplicationIncomplete
 from shop.actor import Actor, Role
@@ -28,6 +28,13 @@ class StepDecided(Refusal):
 
     code, status = "step_decided", 409
     title, title_zh = "This step has been decided already.", "该步骤已有审核结论。"
+
+
+class StepNotOpen(Refusal):
+    """Nobody has decided this step: the application waits for another one, which `step` names, or for the applicant."""
+
+    code, status = "step_not_open", 409
+    title, title_zh = "This step is not open to be decided.", "该步骤尚未进入审核。"
 
 
 class NotYourStep(Forbidden):
@@ -54,13 +61,12 @@ def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Acto
     Two who decide the same step at once are two who ask for the same row: one decides, the other reads StepDecided.
     """
     application, organisation = queries.application(session, by, application_id, lock=True)
-    waits = application.status == ApplicationStatus.SUBMITTED
-    same_round = wanted.round in (None, application.round)
-    if not waits or application.step != wanted.step or not same_round:
-        raise StepDecided(application_status=application.status, step=application.step, round=application.round)
+    refuse_step(session, application, wanted)
     decided_by = refuse_others(session, application, organisation, by)
     if wanted.decision == "reject" and decided_by is not Role.OPERATOR:
         raise Invalid("The county returns an application; the platform may reject it.", pointer="/decision")
+    if wanted.fields:
+        refuse_pointers(session, application, wanted, business_day(now))
     photos = sorted(set(wanted.photo_file_ids))
     if photos:
         files.keep(session, organisation_id=by.organisation_id, file_ids=photos, pointer="/photo_file_ids")
@@ -98,6 +104,59 @@ def decide(session: Session, *, application_id: UUID, wanted: Decision, by: Acto
     outbox.announce(session, told, now=now, seen_by=[organisation.id], application_id=application.id)
 
 
+def refuse_step(session: Session, application: Application, wanted: Decision) -> None:
+    """Refuse a step or round that the application does not have, or that it does not wait for."""
+    if wanted.step not in application.steps:
+        raise Invalid(f"The steps of this application are: {', '.join(application.steps)}.", pointer="/step")
+    if wanted.round is not None and wanted.round > application.round:
+        raise Invalid(f"The application is in its round {application.round}.", pointer="/round")
+    asked = wanted.round or application.round
+    if application.status == ApplicationStatus.SUBMITTED and (application.round, application.step) == (
+        asked,
+        wanted.step,
+    ):
+        return
+    decided = session.scalar(
+        select(ApplicationReview.id).where(
+            ApplicationReview.application_id == application.id,
+            ApplicationReview.round == asked,
+            ApplicationReview.step == wanted.step,
+        )
+    )
+    refusal = StepDecided if decided else StepNotOpen
+    raise refusal(
+        pointer="/step", application_status=application.status, step=application.step, round=application.round
+    )
+
+
+SHOWN = {  # what an officer may point at in an application: its own words, and those of its parts
+    "organisation": frozenset(ApplicantOut.model_fields),
+    "capacities": frozenset(CapacityOut.model_fields),
+    "documents": frozenset(DocumentOut.model_fields),
+}
+WORDS = frozenset({"linkage", "name", "name_en", "division_code", *SHOWN})
+
+
+def refuse_pointers(session: Session, application: Application, wanted: Decision, on: date) -> None:
+    """Refuse fields that the application does not show, each named; a document is named by its place or its kind."""
+    found = queries.parts(session, application.id)
+    kinds = {rule.kind for rule in queries.document_kinds(session, on)} | {one.kind for one, _ in found.documents}
+    counts = {"capacities": len(found.capacities), "documents": len(found.documents)}
+    faults = []
+    for place, field in enumerate(wanted.fields):
+        first, *rest = field.pointer[1:].split("/")
+        there = first in WORDS and (first in SHOWN or not rest)
+        if there and first in counts and rest:
+            number, *rest = rest
+            known = number.isdecimal() and number.isascii() and int(number) < counts[first]
+            there = known or (first == "documents" and number in kinds)
+        there = there and (not rest or rest[0] in SHOWN[first])
+        if not there:
+            faults.append(fault(f"/fields/{place}/pointer", "no_such_field", "the application shows no such field"))
+    if faults:
+        raise Invalid(errors=faults)
+
+
 def refuse_others(session: Session, application: Application, organisation: Organisation, by: Actor) -> Role:
     """Refuse whoever may see the application but not decide this step of it; gives the role that decides it."""
     rule = queries.step_rule(
@@ -105,7 +164,11 @@ def refuse_others(session: Session, application: Application, organisation: Orga
     )
     role = Role(rule.decided_by)
     if not by.has(role) or (role is Role.COUNTY_REVIEWER and not queries.in_region(by, organisation.division_code)):
-        raise NotYourStep
+        raise NotYourStep(
+            f"It is decided by the role {role} of {'the platform' if role is Role.OPERATOR else 'the county'}.",
+            step=application.step,
+            decided_by=role,
+        )
     if queries.is_own(session, by.user_id, organisation.id):
         raise OwnRecommendation
     other = session.scalars(

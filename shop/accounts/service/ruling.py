@@ -36,6 +36,10 @@ def add_rule(session: Session, *, by: Actor, wanted: NewRule, now: datetime) -> 
 
 def set_deadline(session: Session, *, by: Actor, wanted: SetDeadline, now: datetime) -> QuotaDeadline:
     """The last day for a year and level, new or put elsewhere."""
+    known = session.get(
+        QuotaDeadline, (wanted.year, wanted.finance_level), with_for_update=True, populate_existing=True
+    )
+    before = {"due_on": known.due_on.isoformat(), "source": known.source} if known else None
     session.execute(
         insert(QuotaDeadline)
         .values(**wanted.model_dump())
@@ -52,7 +56,8 @@ def set_deadline(session: Session, *, by: Actor, wanted: SetDeadline, now: datet
         now=now,
         year=wanted.year,
         finance_level=wanted.finance_level,
-        due_on=wanted.due_on.isoformat(),
+        before=before,
+        after={"due_on": wanted.due_on.isoformat(), "source": wanted.source},
     )
     return session.get_one(QuotaDeadline, (wanted.year, wanted.finance_level), populate_existing=True)
 
@@ -61,6 +66,8 @@ def relax(session: Session, *, by: Actor, wanted: Relax, now: datetime) -> Quota
     """An approved lower rate for one unit and year; approving it again with other words replaces it."""
     if session.scalar(select(BudgetUnit.id).where(BudgetUnit.id == wanted.unit_id)) is None:
         raise Invalid("No such budget unit.", pointer="/unit_id")
+    known = session.get(QuotaRelaxation, (wanted.unit_id, wanted.year), with_for_update=True, populate_existing=True)
+    before = {"rate_bp": known.rate_bp, "document": known.document} if known else None
     values = {"rate_bp": wanted.rate_bp, "document": wanted.document, "approved_by": by.user_id, "approved_at": now}
     session.execute(
         insert(QuotaRelaxation)
@@ -75,6 +82,7 @@ def relax(session: Session, *, by: Actor, wanted: Relax, now: datetime) -> Quota
         subject=wanted.unit_id,
         now=now,
         year=wanted.year,
-        rate_bp=wanted.rate_bp,
+        before=before,
+        after={"rate_bp": wanted.rate_bp, "document": wanted.document},
     )
     return session.get_one(QuotaRelaxation, (wanted.unit_id, wanted.year), populate_existing=True)

@@ -32,7 +32,9 @@ def media_type_of(data: bytes) -> str:
     for magic, media_type in MAGIC:
         if data.startswith(magic):
             return media_type
-    raise UnsupportedFile
+    raise UnsupportedFile(
+        "Its first bytes are those of none of them.", pointer="", allowed=[media_type for _, media_type in MAGIC]
+    )
 
 
 def upload(*, by: Actor, name: str, data: bytes) -> UUID:

@@ -99,6 +99,8 @@ def note_beyond(stands: selling.Standing, max_packs: int, pack_grams: int) -> st
     if not beyond(stands, max_packs, pack_grams):
         return None
     grams = stands.declared_grams
+    if grams == 0:
+        return "该产品未申报年产能。 This product was not declared."
     return f"超出申报年产能（{grams} 克）。 Beyond the declared capacity of {grams} g a year."
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
+from shop.accounts.models_units import WHY_NOT, MandateExpired, OrganisationNotActive, UnitClosed
 from shop.accounts.service.numbering import next_number
 from shop.actor import Actor
 from shop.catalogue.models import ListingStatus
@@ -341,7 +341,7 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
     if row is None:
         raise NotFound("No such budget unit of yours.", pointer="/budget_unit_id")
     if row.buyer_status != "active":
-        raise OrganisationNotActive(organisation_status=row.buyer_status)
+        raise OrganisationNotActive(WHY_NOT.get(row.buyer_status, ""), organisation_status=row.buyer_status)
     if not row.may:
         raise MandateExpired(pointer="/budget_unit_id")
     if row.address_id is None:

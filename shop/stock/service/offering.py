@@ -94,17 +94,21 @@ PROMISED = text(
             AND date_trunc('year', s.ready_from) = date_trunc('year', CAST(:ready_from AS date))
     )
     FROM listing l JOIN product p ON p.id = l.product_id
-    JOIN declared_capacity c ON c.organisation_id = p.cooperative_id AND c.current
+    LEFT JOIN declared_capacity c ON c.organisation_id = p.cooperative_id AND c.current
         AND c.product_name = p.name AND c.category = p.category
     WHERE l.id = :listing
+        AND EXISTS (SELECT FROM declared_capacity d WHERE d.organisation_id = p.cooperative_id AND d.current)
     """
 )
 
 
 def flag_beyond_capacity(session: Session, supply: Supply, *, now: datetime) -> None:
-    """Announce `capacity.exceeded` when a year's promises of a product pass what its grower declared; nothing stops."""
+    """Announce `capacity.exceeded` when a year's promises of a product pass what its grower declared; nothing stops.
+
+    `declared_grams` is null for a product that the declaration leaves out.
+    """
     row = session.execute(PROMISED, {"listing": supply.listing_id, "ready_from": supply.ready_from}).first()
-    if row is None or row[2] <= row[1]:
+    if row is None or row[2] <= (row[1] or 0):
         return
     outbox.announce(
         session, "capacity.exceeded", now=now, seen_by=[supply.cooperative_id, PLATFORM_ID], supply_id=supply.id,
