@@ -284,7 +284,7 @@ def test_an_agent_lists_what_a_mandate_in_force_names(county: County) -> None:
     pears = a_listing_body(name="洛川梨")
     assert county.refused("agent", "POST", LISTINGS, pears)[:2] == (409, "mandate_expired")
     for name, found in (("agriculture", [listing]), ("revitalisation", [listing]), ("yanchi", [])):
-        assert [one["id"] for one in county.get(name, "/v1/admin/listings")["items"]] == found, name
+        assert [one["id"] for one in county.get(name, "/v1/admin/listings?status=listed")["items"]] == found, name
 
     grower = f"org_{county.actors['grower'].organisation_id.hex}"
     body = an_agency(county, county.file("agent"), principal_name=None, principal_id=grower, products=["洛川梨"])
