@@ -30,18 +30,19 @@ from shop.reporting import models as reporting
 from shop.requisitions import models as requisitions
 from shop.stock import models as stock
 from shop.stock import models_recalls
+from shop.storefront import models as storefront
 
 metadata = Model.metadata
 rooms = (
     accounts, admission, audit, auditors, catalogue, facts, files, freight, idempotency, jobs, ledger, logistics,
     mandates, models_budgets, models_imports, models_quotas, models_recalls, models_units, monitoring, notices,
-    orders, outbox, payments, people, regions, reporting, requisitions, stock, BusinessClock,
+    orders, outbox, payments, people, regions, reporting, requisitions, stock, storefront, BusinessClock,
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, jobs, ledger,
     logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
-    reporting, search, stock, BusinessClock,
+    reporting, search, stock, storefront, BusinessClock,
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, intake, jobs,
     ledger, logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
-    reporting, stock, BusinessClock,
+    reporting, stock, storefront, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

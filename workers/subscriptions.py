@@ -12,6 +12,7 @@ from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
 from workers import accounts, catalogue, files, jobs, notices, orders, payments, prices, recalls, webhooks
+from workers import accounts, catalogue, jobs, notices, orders, payments, prices, recalls, storefront, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -33,11 +34,14 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "photo.uploaded": (catalogue.make_renditions,),
     "photo.removed": (catalogue.drop_renditions,),
     "photo.refused": (notices.tell,),
+    "listing.submitted": (storefront.land,),
+    "listing.paused": (storefront.land,),
     "listing.returned": (notices.tell,),
     "listing.lapsed": (notices.tell, notices.mail),
     "application.rejected": (notices.tell, notices.mail),
     "organisation.changed": (catalogue.follow_organisation, notices.tell),
     "organisation.closed": (catalogue.follow_right,),
+    "listing.lapsed": (storefront.land, notices.tell, notices.mail),
     "selling_right.granted": (catalogue.follow_right, notices.tell, notices.mail),
     "selling_right.renewed": (
         catalogue.follow_right,
@@ -51,10 +55,10 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
         notices.tell,
     ),
     "selling_right.revoked": (catalogue.follow_right, notices.tell, notices.mail),
-    "listing.published": (prices.watch,),
-    "listing.changed": (prices.watch,),
-    "listing.resumed": (prices.watch,),
-    "listing.delisted": (prices.watch,),
+    "listing.published": (prices.watch, storefront.land),
+    "listing.changed": (prices.watch, storefront.land),
+    "listing.resumed": (prices.watch, storefront.land),
+    "listing.delisted": (prices.watch, storefront.land),
     "reference_prices.loaded": (prices.watch_all,),
     "price_mapping.changed": (prices.watch_all,),
     "price_alert.opened": (notices.tell, notices.mail),

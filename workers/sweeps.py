@@ -24,6 +24,7 @@ from shop.outbox.models import Numbering
 from shop.payments.service import charging, gateway_work
 from shop.reporting import rollup
 from shop.stock.service import offering
+from shop.storefront import landing
 
 log = structlog.get_logger()
 
@@ -57,6 +58,11 @@ def rewrite_lapsed(session: Session) -> int:
 def lapse_prices(session: Session) -> int:
     """Take listings whose price has run out off the shelves."""
     return reviewing.lapse_prices(session, now=business_now(session))
+
+
+def keep_landed_prices(session: Session) -> int:
+    """Make landed prices for destinations that are new, and anew where rates are others now."""
+    return landing.catch_up(session, on=business_day(business_now(session)))
 
 
 def write_unposted(session: Session) -> int:

@@ -12,6 +12,7 @@ EVERY: dict[str, float] = {
     "rewrite_lapsed": 60.0,
     "lapse_prices": 60.0,
     "write_unposted": 60.0,
+    "keep_landed_prices": 10.0,
     "remind_of_quotas": 3600.0,
     "pass_selling_time": 60.0,
     "pass_price_deadlines": 60.0,

@@ -1,6 +1,6 @@
 """The public catalogue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,6 +9,8 @@ import msgspec
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from shop.accounts.service import keeping_addresses
+from shop.actor import Actor, Audience
 from shop.catalogue.models import CATEGORIES
 from shop.catalogue.queries import sold_revision
 from shop.catalogue.schemas import RevisionOut, revision_out
@@ -16,9 +18,9 @@ from shop.catalogue.words import normalised, question_words
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import PUBLIC, Raw, Routes
+from shop.http.routes import PUBLIC, Raw, Routes, audience
 from shop.ids import ListingId
-from shop.storefront import counting, guessing, queries
+from shop.storefront import counting, guessing, landing, queries
 from shop.storefront.schemas import (
     CardPage,
     CategoryList,
@@ -41,19 +43,42 @@ from shop.storefront.schemas import (
 
 Revision = Annotated[int, Field(ge=1, le=2**31)]
 routes = Routes("/v1/public", tag="Storefront")
+buying = Routes("/v1/buyer", tag="Storefront")
 
 
-@routes.get("/listings", allow=PUBLIC, answers={200: CardPage})
+@routes.get("/listings", allow=PUBLIC, answers={200: CardPage}, refusals=(landing.LandedPriceNotKept,))
 def list_listings(session: Session, query: ListQuery) -> Raw:
     """Goods on sale. `q` finds those whose name, variety or county holds every one of its words, where `sort` is by
     relevance unless another is named: whole names first, then names that begin with the word, names that hold it,
     varieties, counties, and among those what sold most. Only where nothing does, what was likely meant is searched for:
     pinyin, a character of the same sound, a slip of the fingers; the answer is marked `approximate` then."""
+    return answered(session, query, query.to)
+
+
+@buying.get(
+    "/listings",
+    allow=audience(Audience.BUYER),
+    answers={200: CardPage},
+    refusals=(landing.LandedPriceNotKept,),
+)
+def list_listings_for_buyer(session: Session, actor: Actor, query: ListQuery) -> Raw:
+    """The same goods for a buyer, whose landed prices are those of its first delivery address unless `to` is given."""
+    to = query.to
+    if to is None and query.sort == "landed":
+        to = keeping_addresses.first_division(session, actor)
+    return answered(session, query, to)
+
+
+def answered(session: Session, query: ListQuery, to: str | None) -> Raw:
+    """The page that a query asks for."""
     words = question_words(query.q or "")
     sort = query.sort or ("relevance" if words else "price")
     if sort == "relevance" and not words:
         raise Invalid("Relevance is to words, and q has none.", pointer="/query/sort")
-    asked = Asked(words, facets_of(query), sort, query.limit)
+    if sort == "landed" and to is None:
+        raise Invalid("Landed prices are of a place: name one.", pointer="/query/to")
+    prefecture = landing.kept_for(session, to) if sort == "landed" and to else None
+    asked = Asked(words, facets_of(query), sort, query.limit, prefecture)
     try:
         page = asked.page(session, query.cursor)
     except Invalid:
@@ -65,7 +90,7 @@ def list_listings(session: Session, query: ListQuery) -> Raw:
     likely = guessing.meant(session, words)
     if likely is None:
         return shown(asked, page or asked.page(session, query.cursor))
-    asked = Asked(likely, asked.facets, sort, query.limit)
+    asked = replace(asked, words=likely)
     return shown(asked, asked.page(session, query.cursor), searched=" ".join(likely))
 
 
@@ -77,15 +102,16 @@ class Asked:
     facets: dict[str, Any]
     sort: str
     limit: int
+    to: str | None = None
 
     @property
     def question(self) -> str:
-        return question_of(self.sort, self.facets, self.words)
+        return question_of(self.sort, self.facets, self.words) + (f" {self.to}" if self.to else "")
 
     def page(self, session: Session, cursor: str | None) -> queries.Page:
         after = place_of(self.question, self.sort, cursor) if cursor else None
         return queries.listed(
-            session, words=self.words, facets=self.facets, sort=self.sort, after=after, limit=self.limit
+            session, words=self.words, facets=self.facets, sort=self.sort, after=after, limit=self.limit, to=self.to
         )
 
 

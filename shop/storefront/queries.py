@@ -51,7 +51,12 @@ FACETS = {
     "price_band": "e.price_per_kg_fen >= %(least)s AND e.price_per_kg_fen < %(below)s",
 }
 DESCENDING = frozenset({"newest", "best_selling"})
-KEY_TYPES = dict.fromkeys(("price", "price_per_kg", "best_selling", "relevance"), "bigint") | {"newest": "timestamptz"}
+LANDED = """CASE WHEN d.per_kg_fen IS NULL THEN 'null' ELSE json_build_object(
+    'packs', d.packs, 'goods_fen', d.goods_fen, 'freight_fen', d.freight_fen, 'loss_fen', d.loss_fen,
+    'landed_fen', d.goods_fen + d.freight_fen + d.loss_fen, 'per_kg_fen', d.per_kg_fen, 'days', d.days)::text END"""
+KEY_TYPES = dict.fromkeys(("price", "price_per_kg", "best_selling", "relevance", "landed"), "bigint") | {
+    "newest": "timestamptz"
+}
 ENOUGH = 1_500
 """Listings up to which those that hold a word are looked at one by one and sorted. Where there are more, they are that
 frequent that a page of them is soon found in any order; so either way a page reads about so many at most."""
@@ -102,12 +107,26 @@ def by_word(facets: frozenset[str], after: bool, others: Sequence[int], word: st
     )
 
 
+def by_landed_price(facets: frozenset[str], after: bool, words: int) -> str:
+    """Listings in the order of their landed prices at one destination."""
+    conditions = ["d.prefecture = %(to)s", "e.shown", *(FACETS[name] for name in FACETS if name in facets)]
+    conditions += map(holding, range(words))
+    if after:
+        conditions.append(beyond("d.place", "d.listing_id", "landed"))
+    return (
+        f"SELECT d.listing_id, d.place AS key FROM landed_price d {ONE_BY_ONE.format('d')}"  # noqa: S608
+        f" WHERE {' AND '.join(conditions)} ORDER BY d.place, d.listing_id LIMIT %(limit)s + 1"
+    )
+
+
 def found_by(facets: frozenset[str], sort: str, after: bool, words: int, long: bool) -> str:
     """The listings of a page and one more: ids and sort keys, in no certain order.
 
     The leading word of a question is its first here; the others, and itself where it is longer than a piece (`long`),
     are looked for in the text of the entries.
     """
+    if sort == "landed":
+        return by_landed_price(facets, after, words)
     if not words:
         return looked_through(facets, sort, after, ())
     others = range(0 if long else 1, words)
@@ -123,8 +142,8 @@ def found_by(facets: frozenset[str], sort: str, after: bool, words: int, long: b
     return (
         f"WITH few AS MATERIALIZED (SELECT p.listing_id FROM search_posting p WHERE p.word = %(piece)s"  # noqa: S608
         f" LIMIT {ENOUGH + 1})"
-        f" ({few.replace('WHERE', f'WHERE {number} <= {ENOUGH} AND', 1)})"
-        f" UNION ALL ({many.replace('WHERE', f'WHERE {number} > {ENOUGH} AND', 1)})"
+        f" ({few.replace('WHERE e.shown', f'WHERE {number} <= {ENOUGH} AND e.shown')})"
+        f" UNION ALL ({many.replace('WHERE e.shown', f'WHERE {number} > {ENOUGH} AND e.shown')})"
     )
 
 
@@ -134,14 +153,18 @@ def list_statement(facets: frozenset[str], sort: str, after: bool, words: int = 
 
     One row: the stamp of what it saw, the items' JSON, and the sort key and id of the last item when there are more.
     """
+    landed, prices = "", ""
+    if sort == "landed":
+        landed = f"|| ',\"landed\":' || {LANDED}"
+        prices = "JOIN landed_price d ON d.listing_id = f.listing_id AND d.prefecture = %(to)s"
     return f"""
         WITH found AS (
             SELECT f.* FROM ({found_by(facets, sort, after, words, long)}) f
             ORDER BY {order_of("f.key", "f.listing_id", sort)} LIMIT %(limit)s + 1
         ), p AS (
             SELECT f.listing_id, f.key, row_number() OVER (ORDER BY {order_of("f.key", "f.listing_id", sort)}) AS place,
-                   l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text || '}}' AS item
-            FROM found f JOIN listing l ON l.id = f.listing_id
+                   l.card || ',"available":' || (({OPEN}) / l.pack_base_quantity)::text {landed} || '}}' AS item
+            FROM found f JOIN listing l ON l.id = f.listing_id {prices}
         )
         SELECT {STAMP}, page.* FROM (
             SELECT string_agg(p.item, ',' ORDER BY p.place) FILTER (WHERE p.place <= %(limit)s),
@@ -196,9 +219,10 @@ def listed(
     sort: str,
     after: tuple[Any, UUID] | None,
     limit: int,
+    to: str | None = None,
 ) -> Page:
-    """A page of the list."""
-    given = {"limit": limit, **of_facets(facets), **of_words(words)}
+    """A page of the list; `to` is the prefecture of landed prices."""
+    given = {"limit": limit, "to": to, **of_facets(facets), **of_words(words)}
     if after:
         given["after"], given["after_id"] = after
     long = bool(words) and len(leading(words)) > PIECE

@@ -10,7 +10,7 @@ from shop.http.fields import Day
 from shop.http.routes import Out, Query
 from shop.ids import ListingId, OrganisationId, PairingId, ProductId
 
-Sort = Literal["relevance", "price", "price_per_kg", "newest", "best_selling"]
+Sort = Literal["relevance", "price", "price_per_kg", "newest", "best_selling", "landed"]
 PriceBand = Literal["under_5", "5_to_10", "10_to_20", "20_to_50", "50_to_100", "from_100"]
 
 
@@ -33,9 +33,13 @@ class Filters(Query):
 
 
 class ListQuery(Filters):
-    """What to show, and in which order: by relevance where words are asked for, else by price, unless it says so."""
+    """What to show, and in which order: by relevance where words are asked for, else by price, unless it says so.
+
+    `to` is the division that goods are brought to, for landed prices; a buyer's own address unless it is given.
+    """
 
     sort: Sort | None = None
+    to: Code | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 24
     cursor: Annotated[str, Field(max_length=400)] | None = None
 
@@ -77,6 +81,18 @@ class CardOrigin(Out):
     province: str | None
 
 
+class LandedOut(Out):
+    """What the least quantity costs where it arrives, and so a kilogram that is expected to arrive."""
+
+    packs: int
+    goods_fen: int
+    freight_fen: int
+    loss_fen: int
+    landed_fen: int
+    per_kg_fen: int
+    days: int
+
+
 class CardOut(Out):
     """A listing on sale. `price_fen` is per pack at the first tier, `available` in packs; the prices hold from the day
     `price_from` until (and without) `price_to`."""
@@ -104,6 +120,7 @@ class CardOut(Out):
     season_from: int
     season_to: int
     available: int
+    landed: LandedOut | None = None
 
 
 class CardPage(Out):

@@ -22,6 +22,7 @@ from shop.http import problems
 from shop.http.again import Again
 from shop.http.routes import mount
 from shop.stock.api import routes as stock
+from shop.storefront.api import buying
 from shop.storefront.api import routes as storefront
 from shop.storefront.stamps import StampNow
 from tests import builders as a
@@ -60,7 +61,7 @@ class Market:
             }
             self.seller_id, self.rival_id = f"org_{one.id.hex}", f"org_{two.id.hex}"
         app = Flask("market")
-        for routes in (selling, reviewing, stock, storefront):
+        for routes in (selling, reviewing, stock, storefront, buying):
             mount(app, routes, self.who)
         problems.install(app)
         self.stamps = StampNow()

@@ -31,7 +31,7 @@ def questions(given: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], str
     kinds = [name for name in FACETS if name in given]
     sets = [(), *((kind,) for kind in kinds), *(("category", kind) for kind in kinds if kind != "category")]
     for facets, words, sort, after in product(sets, ((), (given["word"],)), KEY_TYPES, (False, True)):
-        if sort == "relevance" and not words:
+        if sort == "landed" or (sort == "relevance" and not words):  # nobody buys in the shop of the benchmark
             continue
         name = f"{'+'.join([*facets, *words]) or 'all'} by {sort}, {'later' if after else 'first'} page"
         chosen = {facet: given[facet] for facet in facets}

@@ -107,3 +107,13 @@ def retire_profile(session: Session, *, by: Actor, profile_id: UUID, now: dateti
     if not retired.rowcount:  # type: ignore[attr-defined]
         raise NotFound("No such invoice title of yours.")
     audit.record(session, by=by, action="retire", kind="invoice_profile", subject=profile_id, now=now)
+
+
+def first_division(session: Session, by: Actor) -> str | None:
+    """The division of the actor's first delivery address that is in use."""
+    return session.scalar(
+        select(Address.division_code)
+        .where(Address.organisation_id == by.organisation_id, Address.retired_at.is_(None))
+        .order_by(Address.id)
+        .limit(1)
+    )
