@@ -51,9 +51,9 @@ COLUMNS = (
     packs("step_packs", "增订量", "Order step", "递增量", "加订量"),
     packs("max_packs", "最大订购量", "Maximum order", "限购量", "最大起订量", "可供数量", "上限"),
     packs("tier2_packs", "阶梯2起订量", "Tier 2 from", "阶梯2数量"),
-    price("tier2_price_fen", "阶梯2单价(元)", "Tier 2 price", "阶梯2价格"),
+    price("tier2_price_fen", "阶梯2单价(元)", "Tier 2 price", "阶梯2单价", "阶梯2价格"),
     packs("tier3_packs", "阶梯3起订量", "Tier 3 from", "阶梯3数量"),
-    price("tier3_price_fen", "阶梯3单价(元)", "Tier 3 price", "阶梯3价格"),
+    price("tier3_price_fen", "阶梯3单价(元)", "Tier 3 price", "阶梯3单价", "阶梯3价格"),
     month("season_from", "上市月份", "Season from", "供应开始月", "上市月"),
     month("season_to", "下市月份", "Season to", "供应结束月", "下市月"),
 )  # fmt: skip
