@@ -69,9 +69,12 @@ def revisions(
 
 
 def sold_revision(session: Session, listing_id: UUID, revision: int) -> ListingRevision:
-    """What a listing said at a revision that was on sale, for everybody; NotFound for any other."""
+    """What a listing said at a revision that could be ordered, for everybody; NotFound for any other.
+
+    A pause follows the seller's right a moment later, so that an order may name the revision of a pause.
+    """
     kept = session.get(ListingRevision, (listing_id, revision))
-    if kept is None or kept.content["status"] != ListingStatus.LISTED:
+    if kept is None or kept.content["status"] not in (ListingStatus.LISTED, ListingStatus.PAUSED):
         raise NotFound("Nothing was on sale at this revision.")
     return kept
 

@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from shop.actor import SYSTEM
 from shop.catalogue import rules
-from shop.catalogue.models import Listing
+from shop.catalogue.models import Listing, ListingRevision, ListingStatus
 from shop.catalogue.rules import Again, needs_review
 from shop.catalogue.schemas import ChangeListing, ProductIn
 from shop.catalogue.service.reviewing import follow_right, lapse_prices
+from shop.catalogue.service.revising import changed, move
 from shop.clock import business_day
 from shop.db import unit_of_work
 from shop.outbox.models import Event
 from tests import builders as a
 from tests.catalogue.market import Market, a_body
-from tests.catalogue.test_listings import public
+from tests.catalogue.test_listings import hexed, public
 
 TODAY = business_day(a.NOW)
 OWN, ALL = "/v1/cooperative/listings", "/v1/admin/listings"
@@ -40,8 +42,8 @@ def revert(market: Market, listing: Any, to: int, name: str = "seller") -> Any:
 
 OTHER: dict[str, Any] = {
     "name": "洛川红富士", "name_en": "Fuji", "category": "processed", "origin_code": a.YANCHI, "storage": "chilled",
-    "shelf_life_days": 30, "grade": "二级", "spec": "70mm", "standard": STANDARD, "acceptance": SHEET,
-    "tiers": [{"min_packs": 1, "price_fen": 4401}], "price_from": day(-1), "price_to": day(9), "min_packs": 2,
+    "shelf_life_days": 30, "grade": "二级", "variety": "秦冠", "spec": "70mm", "standard": STANDARD,
+    "acceptance": SHEET, "tiers": [{"min_packs": 1, "price_fen": 4401}], "price_from": day(-1), "price_to": day(9), "min_packs": 2,
     "step_packs": 5, "max_packs": 2000, "season_from": 1, "season_to": 12,
 }  # fmt: skip
 """For every field of the table, something else than the market's listing says."""
@@ -106,6 +108,25 @@ def test_revisions_are_listed_and_a_listing_is_made_again_what_it_was(market: Ma
     assert market.get(f"{ALL}/{first['id']}", "luochuan") == back.json
     for name, path in (("rival", OWN), ("yanchi", ALL)):
         assert market.ask(name, "GET", f"{path}/{first['id']}/revisions").status_code == 404
+
+
+def test_what_an_old_revision_did_not_keep_yet_stays_as_it_is(market: Market) -> None:
+    first = market.listed(code="apple", variety="秦冠")
+    with unit_of_work() as session:
+        kept = session.get_one(ListingRevision, (hexed(first), 2))
+        said = {name: value for name, value in kept.content.items() if name not in ("price_from", "price_to")}
+        said["product"] = {
+            name: value
+            for name, value in said["product"].items()
+            if name not in ("variety", "standard", "acceptance", "photos")
+        }
+        session.add(
+            ListingRevision(listing_id=hexed(first), revision=50, content=said, at=a.NOW, by_user_id=kept.by_user_id)
+        )
+    back = revert(market, first, 50).json
+    assert (back["status"], back["product"]["variety"]) == ("listed", first["product"]["variety"])
+    old = market.get(f"/v1/public/listings/{first['id']}/revisions/50")["product"]
+    assert (old["variety"], old["standard"], old["acceptance"]) == ("", None, [])
 
 
 def test_a_rise_back_to_the_reviewed_price_stays_on_sale(market: Market) -> None:
@@ -281,6 +302,14 @@ def test_a_line_can_be_traced_to_the_standard_and_sheet_it_was_bought_under(mark
     assert (bought["product"]["standard"], bought["product"]["acceptance"]) == (STANDARD, SHEET)
     for revision in (1, 3, 4, 0, 10**20, "x"):  # handed in, in review, or never
         assert market.ask("", "GET", f"{path}/{revision}").status_code == 404
+
+
+def test_a_revision_that_was_ordered_in_a_pause_is_shown(market: Market) -> None:
+    listing = market.listed()
+    with unit_of_work() as session:
+        move(session, [hexed(listing)], to=ListingStatus.PAUSED)
+        changed(session, [hexed(listing)], "listing.paused", by=SYSTEM, now=a.NOW, today=TODAY)
+    assert market.get(f"/v1/public/listings/{listing['id']}/revisions/3")["status"] == "paused"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,11 @@ def write(
         replaces_id=replaces.id if replaces is not None else None,
         status=CertificateStatus.IN_REVIEW,
         entered_at=now,
-        **wanted.model_dump(),
+        kind=wanted.kind,
+        number=wanted.number,
+        issuer=wanted.issuer,
+        expires_on=wanted.expires_on,
+        file_id=wanted.file_id,
     )
     session.add(made)
     session.flush()

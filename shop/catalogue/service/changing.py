@@ -52,9 +52,9 @@ def change(
 def revert(session: Session, *, listing_id: UUID, to: int, by: Actor, revision: str | None, now: datetime) -> None:
     """Make a listing what it said at revision `to`, its product's facts too, as a new revision.
 
-    Whatever differs from now goes by the same rules as any other change. Photos stay as they are, and days of prices
-    that are over are not taken up again. NotFound for a revision that never was; where the product's facts change, it
-    is refused as a submission is.
+    Whatever differs from now goes by the same rules as any other change. Photos, and what revisions did not keep yet
+    then, stay as they are; days of prices that are over are not taken up again. NotFound for a revision that never was;
+    where the product's facts change, it is refused as a submission is.
     """
     listing, product = at_revision(session, by, listing_id, revision)
     kept = session.get(ListingRevision, (listing_id, to))
@@ -62,9 +62,9 @@ def revert(session: Session, *, listing_id: UUID, to: int, by: Actor, revision: 
         raise NotFound("The listing never was at this revision.", pointer="/revision")
     said, today = kept.content, business_day(now)
     facts = {
-        name: said["product"].get(name, [] if name == "acceptance" else None)
+        name: said["product"][name]
         for name in rules.PRODUCT
-        if name in ProductIn.model_fields
+        if name in ProductIn.model_fields and name in said["product"]
     }
     looked_at_again = False
     if any(getattr(product, name) != value for name, value in facts.items()):
