@@ -31,6 +31,7 @@ from shop.requisitions import models as requisitions
 from shop.stock import models as stock
 from shop.stock import models_recalls
 from shop.storefront import models as storefront
+from shop.stock import models_contributions, models_documents, models_recalls
 
 metadata = Model.metadata
 rooms = (
@@ -43,6 +44,9 @@ rooms = (
     accounts, admission, auditors, mandates, audit, catalogue, facts, files, freight, idempotency, intake, jobs,
     ledger, logistics, models_imports, models_quotas, models_units, notices, orders, outbox, payments, people, regions,
     reporting, stock, storefront, BusinessClock,
+    reporting, stock, BusinessClock,
+    logistics, models_contributions, models_documents, models_imports, models_quotas, models_recalls, models_units,
+    notices, orders, outbox, payments, people, regions, reporting, requisitions, stock, BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (

@@ -4,10 +4,12 @@ A function opens its own units of work, says how far it is and gives back the fi
 every row, so it asks again for what the job's organisation may see.
 """
 
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -22,9 +24,11 @@ from shop.errors import Busy, NotFound, Refusal
 from shop.files import service as files
 from shop.jobs import service as jobs
 from shop.jobs.models import ALIVE, Job, JobStatus
+from shop.orders import queries_inspection_book
 from shop.orders.models import Order
 from shop.orders.queries_documents import order_paper
 from shop.outbox import service as outbox
+from shop.sheets.writer import xlsx_into
 from workers import intake
 
 log = structlog.get_logger()
@@ -79,10 +83,37 @@ def order_confirmation(job: Job, at: datetime, report: Report) -> Made:
     return Made(f"采购订单-{data['number']}.pdf", rendering.PDF_TYPE, pdf)
 
 
+def inspection_book(job: Job, _at: datetime, report: Report) -> Made:
+    """进货查验台账: a sheet of what was sent to the buyer, and every paper of its lots, in one zip."""
+    first, end = (date.fromisoformat(job.asked[name]) for name in ("first", "end"))
+    with unit_of_work() as session:
+        rows = queries_inspection_book.rows(session, job.organisation_id, first, end)
+        papers = queries_inspection_book.papers(session, sorted({row.lot_id for row in rows}))
+    report(10)
+    files_named = [paper for found in papers.values() for paper in found]
+    with tempfile.TemporaryFile() as target:
+        with zipfile.ZipFile(target, "w") as book:
+            with tempfile.TemporaryFile() as sheet:
+                xlsx_into(
+                    sheet, queries_inspection_book.COLUMNS, queries_inspection_book.sheet(rows, papers), sheet="台账"
+                )
+                sheet.seek(0)
+                book.writestr("进货查验台账.xlsx", sheet.read(), zipfile.ZIP_DEFLATED)
+            for place, (name, file_id) in enumerate(files_named):
+                if place % 20 == 0:
+                    report(10 + 80 * place // len(files_named))
+                with book.open(name, "w") as into:  # as it is: scans and photos do not get smaller
+                    files.fetch(file_id, into)
+        target.seek(0)
+        data = target.read()
+    return Made(f"进货查验台账-{first}-{end}.zip", "application/zip", data)
+
+
 KINDS: dict[str, Callable[[Job, datetime, Report], Made | None]] = {
     "order_confirmation": order_confirmation,
     uploading.TRY: intake.try_listings,
     uploading.APPLY: intake.apply_listings,
+    "inspection_book": inspection_book,
 }
 """What each kind of job does; one that makes no file has done all of its work in its steps."""
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import Address, Organisation
 from shop.actor import Actor, Audience, Role
+from shop.clock import business_day, business_now
 from shop.errors import NotFound
 from shop.http import cursors
 from shop.http.routes import REQUIRED, Routes, audience, roles
@@ -35,6 +36,9 @@ from shop.orders.schemas_fulfilment import (
     SupplierOrdersQuery,
 )
 from shop.orders.service import acceptance, filling
+from shop.stock import queries_documents
+from shop.stock.schemas_documents import missing_out
+from shop.stock.service.documenting import DocumentsMissing
 from shop.stock.service.holding import LotsShort, LotsTooOld
 
 filling_routes = Routes("/v1/cooperative/supplier-orders", tag="Selling")
@@ -96,7 +100,7 @@ def accept_supplier_order(
     "/<supplier_order_id>/pack",
     allow=roles(Role.SHIPPER, of=Audience.COOPERATIVE),
     answers={200: FilledOrderOut},
-    refusals=(WrongStatus, LotsShort, LotsTooOld),
+    refusals=(WrongStatus, LotsShort, LotsTooOld, DocumentsMissing),
     key=REQUIRED,
 )
 def pack_supplier_order(
@@ -104,7 +108,8 @@ def pack_supplier_order(
 ) -> FilledOrderOut:
     """Pack an accepted supplier order from what is in store (at one place, if one is named), first expired first out.
 
-    The answer's `lots` say which lots each line was packed from. Every line is packed, or none.
+    The answer's `lots` say which lots each line was packed from, `missing_documents` which of their papers are not
+    there. Every line is packed, or none.
     """
     filling.pack(session, actor=actor, supplier_order_id=supplier_order_id, now=now, location_id=query.location_id)
     return filled_out(session, actor, supplier_order_id)
@@ -198,6 +203,8 @@ def filled_out(
     part, order, buyer_name, address_line = row
     lines = queries.lines_of(session, [part.id])[part.id]
     accepted = part.accepted_goods_fen is not None
+    lots = queries_fulfilment.packed(session, lines)
+    today = business_day(business_now(session))
     return FilledOrderOut(
         id=part.id,
         order_id=order.id,
@@ -211,7 +218,10 @@ def filled_out(
         accepted_freight_fen=part.accepted_freight_fen,
         placed_at=order.placed_at.isoformat(),
         lines=[line_out(line) for line in lines],
-        lots=lots_out(queries_fulfilment.packed(session, lines)),
+        lots=lots_out(lots),
+        missing_documents=[
+            missing_out(one) for one in queries_documents.missing(session, [lot.lot_id for lot in lots], today)
+        ],
         history=[
             MoveOut(status=Status(move.status), at=move.at.isoformat(), reason=move.reason)
             for move in queries_fulfilment.history_of(session, part.id)

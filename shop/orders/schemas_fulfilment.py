@@ -9,6 +9,7 @@ from shop.http.routes import In, Out, Query
 from shop.ids import AcceptanceId, LineId, LocationId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
 from shop.orders.models import Status
 from shop.orders.schemas import LineOut
+from shop.stock.schemas_documents import MissingOut
 
 Packs = Annotated[int, Field(ge=0, le=1_000_000)]
 
@@ -165,6 +166,7 @@ class FilledOrderOut(Out):
     placed_at: str
     lines: list[LineOut]
     lots: list[LotOut]
+    missing_documents: list[MissingOut]
     history: list[MoveOut]
     shipment: ShipmentOut | None
     acceptance: AcceptanceOut | None

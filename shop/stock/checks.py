@@ -54,6 +54,14 @@ CHECKS = {
             FROM movement WHERE kind IN ('counted_more', 'counted_less')
         ) sides GROUP BY stock_take_id, lot_id HAVING sum(counted) <> sum(booked)
     """,
+    "stock: what a line has bound of supply it has bound of lots": """
+        SELECT line_id, sum(supply) AS supply, sum(lots) AS lots FROM (
+            SELECT line_id, quantity AS supply, 0 AS lots FROM hold WHERE status = 'bound'
+            UNION ALL
+            SELECT line_id, 0, CASE kind WHEN 'bound' THEN quantity ELSE -quantity END
+            FROM movement WHERE kind IN ('bound', 'unbound')
+        ) sides GROUP BY line_id HAVING sum(supply) <> sum(lots)
+    """,
     "stock: what is held and stopped is what open recalls hold and stop": """
         SELECT kind, id, sum(says) AS says, sum(recalls) AS recalls FROM (
             SELECT 'lot' AS kind, id, recalls AS says, 0 AS recalls FROM lot WHERE recalls <> 0
@@ -64,15 +72,26 @@ CHECKS = {
                 JOIN recall r ON r.id = s.recall_id WHERE r.status = 'open'
         ) sides GROUP BY kind, id HAVING sum(says) <> sum(recalls)
     """,
-    "stock: a recall names every line that its lots went to before it": """
+    "stock: an open recall names every line that has goods of its lots": """
         SELECT r.id, m.lot_id, m.line_id
         FROM recall r JOIN recall_lot k ON k.recall_id = r.id JOIN movement m ON m.lot_id = k.lot_id
-        WHERE m.line_id IS NOT NULL AND m.kind IN ('bound', 'unbound') AND m.at < k.at
+        WHERE r.status = 'open' AND m.line_id IS NOT NULL AND m.kind IN ('bound', 'unbound')
             AND NOT EXISTS (
                 SELECT 1 FROM recall_line l
                 WHERE l.recall_id = r.id AND l.lot_id = m.lot_id AND l.line_id = m.line_id
             )
-        GROUP BY r.id, m.lot_id, m.line_id, k.at
+        GROUP BY r.id, m.lot_id, m.line_id
         HAVING sum(CASE m.kind WHEN 'bound' THEN m.quantity ELSE -m.quantity END) > 0
+    """,
+    "stock: households bring no more to a lot than it weighs": """
+        SELECT l.id, c.grams AS brought, l.received + COALESCE(f.gained, 0) AS harvested
+        FROM (SELECT lot_id, sum(grams) AS grams FROM contribution GROUP BY lot_id) c
+        JOIN lot l ON l.id = c.lot_id
+        CROSS JOIN LATERAL (
+            SELECT base_unit, pack_grams, pack_base_quantity FROM listing WHERE product_id = l.product_id LIMIT 1
+        ) u
+        CROSS JOIN LATERAL (SELECT sum(gained) AS gained FROM lot WHERE id = l.id OR origin_id = l.id) f
+        WHERE l.origin_id IS NOT NULL OR c.grams > (l.received + f.gained)
+            * CASE u.base_unit WHEN 'g' THEN 1 ELSE u.pack_grams::numeric / u.pack_base_quantity END
     """,
 }

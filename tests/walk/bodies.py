@@ -63,6 +63,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/lots/<lot_id>/transfer": {"location_id": "{location_id}", "quantity": 1},
     "POST /v1/cooperative/lots/<lot_id>/write-off": {"quantity": 1, "reason": "other"},
     "POST /v1/cooperative/stock-takes": {"counts": [{"lot_id": "{lot_id}", "counted": 10000000}]},
+    "POST /v1/cooperative/lots/<lot_id>/documents": {
+        "kind": "conformity_certificate", "number": "x", "file_id": "{file_id}",
+    },
     "POST /v1/cooperative/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/admin/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/cooperative/recalls/<recall_id>/release": {"reason": "x"},
@@ -174,6 +177,7 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 QUERIES: dict[str, Any] = {
+    "GET /v1/cooperative/contributions/benefits": {"first": "2024-10-01", "end": "2024-11-01"},
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/pack": {"location_id": "{location_id}"},
     "GET /v1/buyer/units": {"parent_id": "{budget_unit_id}"},
     "GET /v1/buyer/quota-filings": {"unit_id": "{unit_id}"},

@@ -42,6 +42,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/price-alerts/<alert_id>/explain",
     "POST /v1/cooperative/locations",
     "POST /v1/cooperative/locations/<location_id>/close",
+    "POST /v1/cooperative/lots/<lot_id>/documents",
     "POST /v1/cooperative/lots/<lot_id>/transfer",
     "POST /v1/cooperative/lots/<lot_id>/write-off",
     "POST /v1/cooperative/shipments/<shipment_id>/tracking",

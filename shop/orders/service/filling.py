@@ -13,7 +13,7 @@ from shop.orders import queries, queries_fulfilment
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder
 from shop.orders.service.moving import move
 from shop.stock import queries_keeping
-from shop.stock.service import holding
+from shop.stock.service import documenting, holding
 
 
 def accept(session: Session, *, actor: Actor, supplier_order_id: UUID, now: datetime) -> None:
@@ -28,7 +28,8 @@ def pack(
     """Bind lots to every line, first expired first out, and call the order packed; all lines or none.
 
     From one place, where one is named. A line that has to keep for some days gets lots that will when they arrive.
-    NotFound for another's, WrongStatus unless it is accepted, LotsShort and LotsTooOld with what is missing.
+    NotFound for another's, WrongStatus unless it is accepted, LotsShort and LotsTooOld with what is missing, and
+    DocumentsMissing for papers that a rule insists on.
     """
     part = queries.supplier_order(session, actor, supplier_order_id)
     if location_id is not None:
@@ -36,7 +37,7 @@ def pack(
     move(session, supplier_order_id=part.id, to=Status.PACKED, by=actor, now=now)
     lines = queries.lines_of(session, [part.id])[part.id]
     fresh_until = keeping_until(session, part, lines, now)
-    holding.bind(
+    bound = holding.bind(
         session,
         lines=[
             holding.Line(
@@ -51,6 +52,7 @@ def pack(
         now=now,
         location_id=location_id,
     )
+    documenting.refuse_without(session, [each.lot_id for each in bound], now)
 
 
 def keeping_until(session: Session, part: SupplierOrder, lines: Sequence[OrderLine], now: datetime) -> dict[UUID, date]:

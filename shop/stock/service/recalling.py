@@ -262,12 +262,12 @@ def release(session: Session, *, by: Actor, recall_id: UUID, reason: str, now: d
 
     NotFound, NotYourRecall, RecallEnded.
     """
+    lock_products(session, queries.recall(session, by, recall_id).product_id)  # before its row, as for what is entered
     found = queries.recall(session, by, recall_id, lock=True)
     if found.ordered_by_id != by.organisation_id and not by.has(Role.OPERATOR):
         raise NotYourRecall
     if found.status != RecallStatus.OPEN:
         raise RecallEnded
-    lock_products(session, found.product_id)
     found.status, found.released_at, found.release_reason = RecallStatus.RELEASED, now, reason
     session.flush()
     with seeing_all(session):  # the buyers of a recall are told of its end, whoever ends it
