@@ -114,24 +114,27 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
     return given if REQUEST_ID.match(given) else new_id().hex
 
 
-def told(operation: str, status: int, seconds: float) -> None:
-    """Count an answer."""
+def told(operation: str, status: int, seconds: float, request_id: str) -> None:
+    """Count an answer, and note it in the access log."""
     SECONDS.labels(operation).observe(seconds)
     ANSWERS.labels(operation, status).inc()
+    if settings().access_log:
+        if " " not in operation:  # what tells about itself, or no route at all
+            method = request.method if request.method.isalpha() else "?"
+            operation = f"{method} {request.url_rule.rule if request.url_rule else 'none'}"
+        note_request(operation, status, seconds * 1000, request_id)
 
 
 def end(response: Response) -> Response:
     operation = request.endpoint or "none"
+    request_id = g.get("request_id", "")
     spent = time.perf_counter() - g.get("began", time.perf_counter())
-    told(operation, response.status_code, spent)
-    response.headers["X-Request-Id"] = g.get("request_id", "")
+    told(operation, response.status_code, spent, request_id)
+    response.headers["X-Request-Id"] = request_id
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if settings().public_url.startswith("https://"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    if settings().access_log:
-        route = request.url_rule.rule if request.url_rule else "none"
-        note_request(request.method, route, response.status_code, spent * 1000, g.get("request_id", ""))
     if response.status_code >= 500:
         log.error("answered", status=response.status_code, operation=operation, seconds=round(spent, 4))
     return response

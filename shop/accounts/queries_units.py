@@ -82,8 +82,7 @@ def known_divisions(session: Session, codes: Iterable[str], on: date) -> set[str
     found = session.scalars(
         select(Division.code).where(
             Division.code.in_(wanted),
-            Division.valid_from <= on,
-            or_(Division.valid_to.is_(None), Division.valid_to > on),
+            Division.in_force(on),
         )
     )
     return set(found)

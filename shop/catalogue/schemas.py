@@ -199,7 +199,13 @@ class NewListing(In):
         if (self.pack is None) == (self.base_unit is None and self.pack_base_quantity is None) or (
             (self.base_unit is None) != (self.pack_base_quantity is None)
         ):
-            raise PydanticCustomError("pack", "give either pack, or base_unit and pack_base_quantity")
+            raise across(
+                "pack",
+                "give either pack, or base_unit and pack_base_quantity",
+                "pack",
+                "base_unit",
+                "pack_base_quantity",
+            )
         if (self.product is None) == (self.product_id is None):
             raise across("product", "give either product or product_id", "product", "product_id")
         check_tiers(self.tiers)
@@ -254,9 +260,9 @@ class ReviewIn(In):
     @model_validator(mode="after")
     def says_why(self) -> Self:
         if self.decision == "return" and not (self.note or self.fields):
-            raise PydanticCustomError("reason", "a return says why, in a note or field by field")
+            raise across("reason", "a return says why, in a note or field by field", "note", "fields")
         if self.decision == "approve" and self.fields:
-            raise PydanticCustomError("fields", "an approval names no fields to correct")
+            raise across("fields", "an approval names no fields to correct", "fields")
         return self
 
 
@@ -272,7 +278,7 @@ class ReviewMany(In):
     @model_validator(mode="after")
     def each_once(self) -> Self:
         if len({one.listing_id for one in self.decisions}) < len(self.decisions):
-            raise PydanticCustomError("repeated", "a listing stands in the list once")
+            raise across("repeated", "a listing stands in the list once", "decisions")
         return self
 
 
@@ -352,7 +358,7 @@ class CertificateReviewIn(In):
     @model_validator(mode="after")
     def says_why(self) -> Self:
         if self.decision == "return" and not self.note:
-            raise PydanticCustomError("note", "a return says why")
+            raise across("note", "a return says why", "note")
         return self
 
 

