@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any
 
 from shop.outbox.webhooks import CONSUMER as WEBHOOK
-from workers import accounts, catalogue, files, jobs, notices, orders, payments, prices, recalls, webhooks
-from workers import accounts, catalogue, jobs, notices, orders, payments, prices, recalls, storefront, webhooks
+from workers import accounts, catalogue, files, jobs, notices, orders, payments, prices, recalls, storefront, webhooks
 
 Consumer = Callable[..., Any]
 
@@ -37,7 +36,6 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "listing.submitted": (storefront.land,),
     "listing.paused": (storefront.land,),
     "listing.returned": (notices.tell,),
-    "listing.lapsed": (notices.tell, notices.mail),
     "application.rejected": (notices.tell, notices.mail),
     "organisation.changed": (catalogue.follow_organisation, notices.tell),
     "organisation.closed": (catalogue.follow_right,),

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import guard, owned
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

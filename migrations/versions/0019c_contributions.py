@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import guard, owned
 
 revision = "0019c"
-down_revision = "0024"
+down_revision = "0019b"
 branch_labels = None
 depends_on = None
 

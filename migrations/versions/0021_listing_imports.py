@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import belongs, guard, owned
 
 revision = "0021"
-down_revision = "0020"
+down_revision = "0020b"
 branch_labels = None
 depends_on = None
 
