@@ -31,6 +31,7 @@ from shop.requisitions import models as requisitions
 from shop.stock import models as stock
 from shop.stock import models_contributions, models_documents, models_recalls
 from shop.storefront import models as storefront
+from shop.stock import models_allocations, models_contributions, models_documents, models_recalls
 
 metadata = Model.metadata
 rooms = (
@@ -46,6 +47,9 @@ rooms = (
     reporting, stock, BusinessClock,
     logistics, models_contributions, models_documents, models_imports, models_quotas, models_recalls, models_units,
     notices, orders, outbox, payments, people, regions, reporting, requisitions, stock, BusinessClock,
+    logistics, models_allocations, models_contributions, models_documents, models_imports, models_quotas,
+    models_recalls, models_units, notices, orders, outbox, payments, people, regions, reporting, requisitions, stock,
+    BusinessClock,
 )  # fmt: skip
 
 APPEND_ONLY = (
@@ -53,5 +57,7 @@ APPEND_ONLY = (
     "movement", "tracking_event", "audit_acknowledgement", "acceptance", "acceptance_line", "quota_filing_history",
     "application_review", "selling_history", "requisition_decision", "budget_entry", "stock_take",
     "stock_take_line",
+    "application_review", "selling_history", "stock_take", "stock_take_line", "allocation", "allocation_share",
+    "requisition_decision",
 )  # fmt: skip
 """Tables that the application's role may only add to (and number, where they have a `posted_no`)."""

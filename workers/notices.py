@@ -22,6 +22,7 @@ log = structlog.get_logger()
 PART = PublicId("so")
 SUBJECTS = {
     "recall_id": PublicId("rcl"),
+    "allocation_id": PublicId("alc"),
     "endpoint_id": PublicId("hook"),
     "alert_id": PublicId("pal"),
     "report_id": PublicId("prep"),

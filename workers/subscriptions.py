@@ -66,6 +66,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "price_alert.overdue": (notices.tell, notices.mail),
     "price_report.received": (notices.tell,),
     "price_report.decided": (notices.tell, notices.mail),
+    "supply.allocated": (notices.tell, notices.mail),
     "recall.ordered": (recalls.stop_unshipped, recalls.halt_shipments, notices.tell_of_recall, notices.mail),
     "recall.released": (recalls.resume_shipments, notices.tell, notices.mail),
     "agent_mandate.registered": (catalogue.follow_mandate,),

@@ -86,7 +86,7 @@ def ship(
             carrier=carrier,
             waybill=taken.waybill,
             status="in_transit",
-            grams=sum(line.packs * line.pack_grams for line in lines),
+            grams=sum(line.packs_to_fill * line.pack_grams for line in lines),
             freight_fen=part.freight_fen,
             shipped_at=now,
             due_at=taken.due_at,

@@ -48,11 +48,22 @@ CHECKS = {
         WHERE h.status = 'active' AND s.status NOT IN ('placed', 'confirmed', 'accepted')
     """,
     "orders: a living line holds exactly what it ordered": """
-        SELECT l.id, l.packs * l.pack_base_quantity AS ordered, COALESCE(sum(h.quantity), 0) AS held
+        SELECT l.id, COALESCE(l.allocated_packs, l.packs) * l.pack_base_quantity AS ordered,
+               COALESCE(sum(h.quantity), 0) AS held
         FROM order_line l JOIN supplier_order s ON s.id = l.supplier_order_id
         LEFT JOIN hold h ON h.line_id = l.id AND h.status <> 'released'
         WHERE s.status <> 'cancelled'
-        GROUP BY l.id HAVING l.packs * l.pack_base_quantity <> COALESCE(sum(h.quantity), 0)
+        GROUP BY l.id
+        HAVING COALESCE(l.allocated_packs, l.packs) * l.pack_base_quantity <> COALESCE(sum(h.quantity), 0)
+    """,
+    "orders: a line gets what its allocations gave it, and they deal out no more than was there": """
+        SELECT a.id, a.available, sum(s.given * s.pack) AS given FROM allocation a
+        JOIN allocation_share s ON s.allocation_id = a.id GROUP BY a.id
+        HAVING sum(s.given * s.pack) > a.available OR sum(s.wanted * s.pack) <> a.wanted
+        UNION ALL
+        SELECT l.id, l.packs - l.allocated_packs, sum(s.wanted - s.given) FROM order_line l
+        LEFT JOIN allocation_share s ON s.line_id = l.id WHERE l.allocated_packs IS NOT NULL GROUP BY l.id
+        HAVING l.packs - l.allocated_packs <> COALESCE(sum(s.wanted - s.given), 0)
     """,
     "orders: an acceptance note is the sum of its lines and what its supplier order says": """
         SELECT a.id, a.goods_fen, a.freight_fen, s.accepted_goods_fen, s.accepted_freight_fen

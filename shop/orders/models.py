@@ -136,13 +136,15 @@ class SupplierOrder(Model):
 class OrderLine(Model):
     """A line as it was ordered: names, unit, price and attribution are kept as of the placing.
 
-    `min_shelf_life_days` is for how long the goods have to keep when they arrive.
+    `min_shelf_life_days` is for how long the goods have to keep when they arrive; `allocated_packs` what the line still
+    gets where a harvest fell short, which the acceptance then settles.
     """
 
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("packs > 0 AND unit_fen > 0 AND goods_fen = packs * unit_fen", name="amount"),
         CheckConstraint("min_shelf_life_days > 0", name="min_shelf_life"),
+        CheckConstraint("allocated_packs >= 0 AND allocated_packs < packs", name="allocated"),
         Index("ix_order_line_supplier_order", "supplier_order_id"),
     )
 
@@ -158,8 +160,14 @@ class OrderLine(Model):
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
     min_shelf_life_days: Mapped[int | None]
+    allocated_packs: Mapped[int | None]
     snapshot: Mapped[dict[str, Any]]
     dimensions: Mapped[dict[str, Any]]
+
+    @property
+    def packs_to_fill(self) -> int:
+        """What is packed and sent for the line."""
+        return self.packs if self.allocated_packs is None else self.allocated_packs
 
 
 class OrderHistory(Model):

@@ -60,9 +60,9 @@ def shipped(session: Session, lines: Sequence[OrderLine]) -> list[LotShare]:
 def shares(session: Session, lines: Sequence[OrderLine], *, plus: str, minus: str | None = None) -> list[LotShare]:
     """What each line got of each lot, by the movements of these kinds; ordered by line, then by date and lot.
 
-    A lot need not hold whole packs. The packs of a line are dealt to its lots by largest remainder, so that they sum to
-    the packs of the line and a pack filled from two lots counts with the one that gave more of it; a lot that gave less
-    than any pack's larger part is not in the list, its movement is.
+    A lot need not hold whole packs. What is to be filled of a line is dealt to its lots by largest remainder, so that
+    they sum to it and a pack filled from two lots counts with the one that gave more of it; a lot that gave less than
+    any pack's larger part is not in the list, its movement is.
     """
     kinds = (plus, minus) if minus else (plus,)
     quantity = func.sum(case((Movement.kind == plus, Movement.quantity), else_=-Movement.quantity))
@@ -82,7 +82,7 @@ def shares(session: Session, lines: Sequence[OrderLine], *, plus: str, minus: st
         mine = by_line.get(line.id)
         if not mine:
             continue
-        whole = split(line.packs, [int(row.quantity) for row in mine])
+        whole = split(line.packs_to_fill, [int(row.quantity) for row in mine])
         found += [
             LotShare(line.id, row.id, row.code, row.best_before, packs, int(row.quantity))
             for row, packs in zip(mine, whole, strict=True)

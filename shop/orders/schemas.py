@@ -50,7 +50,10 @@ class CooperativeOut(Out):
 
 
 class LineOut(Out):
-    """A line as it was ordered; `quantity` in packs, `min_shelf_life_days` what it has to keep for on delivery."""
+    """A line as it was ordered; `quantity` in packs, `min_shelf_life_days` what it has to keep for on delivery.
+
+    `allocated`: how many packs it still gets, where a harvest fell short.
+    """
 
     id: LineId
     listing_id: ListingId
@@ -60,6 +63,7 @@ class LineOut(Out):
     origin_code: str
     quantity: int
     min_shelf_life_days: int | None
+    allocated: int | None = None
     unit_fen: int
     goods_fen: int
     freight_fen: int
@@ -128,6 +132,7 @@ def line_out(line: Any) -> LineOut:
         origin_code=line.dimensions["origin_code"],
         quantity=line.packs,
         min_shelf_life_days=line.min_shelf_life_days,
+        allocated=line.allocated_packs,
         unit_fen=line.unit_fen,
         goods_fen=line.goods_fen,
         freight_fen=line.freight_fen,

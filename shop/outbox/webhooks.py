@@ -83,6 +83,7 @@ PUBLISHED = (
     "supplier_order.settled",
     "supplier_order.shipped",
     "supplier_order.unpacked",
+    "supply.allocated",
     "supply.offered",
     "unit_link.offered",
     "webhook_endpoint.disabled",

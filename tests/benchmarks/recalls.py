@@ -32,8 +32,8 @@ SEED = (
     """
     INSERT INTO movement (id, lot_id, kind, quantity, line_id, buyer_id, at)
     SELECT gen_random_uuid(), ('a' || lpad(to_hex(1 + (n * 7919) % CAST(:lots AS bigint)), 31, '0'))::uuid, k.kind,
-           1000, ('b' || lpad(to_hex(n), 31, '0'))::uuid, lpad(to_hex(1 + n % CAST(:buyers AS bigint)), 32, '0')::uuid,
-           now()
+           1000, ('b' || lpad(to_hex(n), 31, '0'))::uuid,
+           lpad(to_hex(1 + (n + 7 * (n / CAST(:lots AS bigint))) % CAST(:buyers AS bigint)), 32, '0')::uuid, now()
     FROM generate_series(0, CAST(:lots AS bigint) * CAST(:lines AS bigint) - 1) n,
          (VALUES ('bound'), ('shipped')) k(kind)
     """,

@@ -66,6 +66,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/lots/<lot_id>/documents": {
         "kind": "conformity_certificate", "number": "x", "file_id": "{file_id}",
     },
+    "POST /v1/cooperative/supplies/weeks": {
+        "weeks": [{"listing_id": "{listing_id}", "monday": "2024-11-04", "packs": 5}],
+    },
+    "POST /v1/cooperative/supplies/<supply_id>/shortfall": {"packs": 0, "reason": "x"},
     "POST /v1/cooperative/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/admin/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/cooperative/recalls/<recall_id>/release": {"reason": "x"},

@@ -23,6 +23,7 @@ from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.notices.models import Notice
+from shop.orders.service import allocating
 from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
@@ -124,6 +125,12 @@ class Sides:
         wanted = OrderRecall(lot_ids=[lot.id], reason=f"{side.canary}召回")
         recall = recalling.order(session, by=seller, wanted=wanted, now=a.NOW)
         recalling.release(session, by=seller, recall_id=recall, reason="复检合格", now=a.NOW)
+        scarce = a.a_listing(session, session.get_one(Product, listing.product_id))
+        failing = a.a_supply(session, scarce, 10)
+        journey.confirmed(world, {scarce.id: 4})
+        allocation = allocating.allocate(
+            session, by=seller, supply_id=failing.id, packs=2, reason=f"{side.canary}霜冻", now=a.NOW
+        )
         for organisation in (world.buyer, cooperative):
             self.staff(session, organisation, side)
         session.add(
@@ -150,6 +157,7 @@ class Sides:
             "supply_id": f"sup_{supply.id.hex}",
             "lot_id": f"lot_{lot.id.hex}",
             "recall_id": f"rcl_{recall.hex}",
+            "allocation_id": f"alc_{allocation.hex}",
             "location_id": f"loc_{location.id.hex}",
             "order_id": f"ord_{part.order_id.hex}",
             "supplier_order_id": f"so_{done.hex}",

@@ -52,6 +52,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship",
     "POST /v1/cooperative/supplies",
     "POST /v1/cooperative/supplies/<supply_id>/withdraw",
+    "POST /v1/cooperative/supplies/weeks",
     "PUT /v1/cooperative/application/capacities",
 }
 """All that a helper may change for a cooperative: its goods, their way, and its application."""

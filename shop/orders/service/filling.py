@@ -44,10 +44,11 @@ def pack(
                 line.id,
                 line.product_id,
                 part.buyer_id,
-                line.packs * line.pack_base_quantity,
+                line.packs_to_fill * line.pack_base_quantity,
                 fresh_until.get(line.id),
             )
             for line in lines
+            if line.packs_to_fill
         ],
         now=now,
         location_id=location_id,
