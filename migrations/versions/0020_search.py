@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020"
-down_revision = "0019d"
+down_revision = "0019e"
 branch_labels = None
 depends_on = None
 
