@@ -29,9 +29,8 @@ from shop.regions import models as regions
 from shop.reporting import models as reporting
 from shop.requisitions import models as requisitions
 from shop.stock import models as stock
-from shop.stock import models_contributions, models_documents, models_recalls
-from shop.storefront import models as storefront
 from shop.stock import models_allocations, models_contributions, models_documents, models_recalls
+from shop.storefront import models as storefront
 
 metadata = Model.metadata
 rooms = (
