@@ -14,16 +14,22 @@ from shop.storefront.queries import FACETS, IN_SEASON, PRICE_BANDS, holding, of_
 from shop.storefront.stamps import STAMP
 
 PLACE = {name: place for place, name in enumerate(FACETS, 1)}
-BANDS = ", ".join(str(least) for least, _ in list(PRICE_BANDS.values())[1:])
+BAND = " + ".join(f"(e.price_per_kg_fen >= {least})::int" for least, _ in list(PRICE_BANDS.values())[1:])
+# What is little is packed into one number, which is gathered in half the time of so many columns.
+CODE = (
+    f"e.certificates::int + 8 * e.key_county::int + 16 * ({IN_SEASON})::int"
+    f" + 32 * COALESCE(e.stock_until > {TODAY}, false)::int + 64 * ({BAND})"
+)
+REST = "c.code IS NOT NULL"
 VALUES = {  # facet → its value as text and how its cells are told apart
     "province": ("left(c.county, 2) || '0000'", "c.county IS NOT NULL"),
     "county": ("c.county", "c.county IS NOT NULL"),
-    "key_county": ("c.key_county::text", "c.county IS NULL"),
-    "category": ("c.category", "c.county IS NULL"),
-    "storage": ("c.storage", "c.county IS NULL"),
-    "in_season": ("c.in_season::text", "c.county IS NULL"),
-    "in_stock": ("c.in_stock::text", "c.county IS NULL"),
-    "price_band": ("c.price_band::text", "c.county IS NULL"),
+    "key_county": ("(c.code & 8 <> 0)::text", REST),
+    "category": ("c.category", "c.category IS NOT NULL"),
+    "storage": ("c.storage", "c.storage IS NOT NULL"),
+    "in_season": ("(c.code & 16 <> 0)::text", REST),
+    "in_stock": ("(c.code & 32 <> 0)::text", REST),
+    "price_band": ("(c.code / 64)::text", REST),
 }
 
 
@@ -31,7 +37,7 @@ VALUES = {  # facet → its value as text and how its cells are told apart
 def facets_statement(given: frozenset[str], words: int, long: bool) -> str:
     """The statement of the counts: rows of facet, value, name and count, with the stamp of what it saw in each.
 
-    Entries are gathered into cells, once by county and once by everything else; a cell remembers the one filter that
+    Entries are gathered into cells: by county, category, storage and the rest; a cell remembers the one filter that
     its entries fail, if any, so that a facet counts past its own filter and under all the others.
     """
     chosen = [name for name in FACETS if name in given]
@@ -55,25 +61,18 @@ def facets_statement(given: frozenset[str], words: int, long: bool) -> str:
 
     parts = [counted(name, value, where) for name, (value, where) in VALUES.items()]
     parts += [
-        counted("certificate", f"'{kind}'", f"c.county IS NULL AND c.certificates & {bit} <> 0")
-        for kind, bit in CERTIFICATES.items()
+        counted("certificate", f"'{kind}'", f"{REST} AND c.code & {bit} <> 0") for kind, bit in CERTIFICATES.items()
     ]
     parts.append(
         "SELECT 'total', NULL, COALESCE(sum(c.n), 0)::bigint FROM cells c WHERE c.county IS NOT NULL AND c.failed = 0"
     )
     return f"""
-        WITH seen AS (
-            SELECT e.county, e.category, e.storage, e.key_county, e.certificates, ({IN_SEASON}) AS in_season,
-                COALESCE(e.stock_until > {TODAY}, false) AS in_stock,
-                width_bucket(e.price_per_kg_fen, ARRAY[{BANDS}]::bigint[]) AS price_band, {failed} AS failed
-            FROM {source} WHERE {" AND ".join(conditions)}
-        ), cells AS MATERIALIZED (
-            SELECT county, category, storage, key_county, certificates, in_season, in_stock, price_band, failed,
-                count(*) AS n
-            FROM seen GROUP BY GROUPING SETS (
-                (county, failed),
-                (category, storage, key_county, certificates, in_season, in_stock, price_band, failed)
-            )
+        WITH cells AS MATERIALIZED (
+            SELECT seen.county, seen.category, seen.storage, seen.code, seen.failed, count(*) AS n
+            FROM (
+                SELECT e.county, e.category, e.storage, {CODE} AS code, {failed} AS failed
+                FROM {source} WHERE {" AND ".join(conditions)}
+            ) seen GROUP BY GROUPING SETS ((county, failed), (category, failed), (storage, failed), (code, failed))
         ), counts AS ({" UNION ALL ".join(parts)})
         SELECT {STAMP}, json_agg(json_build_array(counts.facet, counts.value, d.name, counts.n))
         FROM counts LEFT JOIN division d ON counts.facet IN ('province', 'county') AND d.code = counts.value
