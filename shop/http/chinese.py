@@ -70,8 +70,22 @@ SENTENCES = {
     "the first tier begins at min_packs or below": "首个阶梯的件数不得大于 min_packs",
     "max_packs is below min_packs.": "max_packs 小于 min_packs。",
     "The first tier begins at min_packs or below.": "首个阶梯的件数不得大于 min_packs。",
-    "a return names the fields to correct, an approval names none": "退回须指明待更正的字段，通过则不指明",
     "an application stands in the list once": "同一申请在列表中只出现一次",
+    "a return names the fields to correct, another decision names none": "退回须指明待更正的字段，其他结论不指明",
+    # admission and organisations
+    "A buyer does not become a seller, nor a seller a buyer.": "采购单位与销售单位不能互相变更。",
+    "Decline what was proposed.": "对已提出的授权请选择不同意。",
+    "It is decided by the role {}.": "该步骤由角色 {} 审核。",
+    "Its first bytes are those of none of them.": "文件内容不属于上述任何一种格式。",
+    "Orders are under way: revoke the right to sell, and close when they are over.":
+        "仍有在途订单：请先取消销售资格，待订单办结后再注销。",
+    "Quotas are filed for years up to {}.": "最多可填报到 {} 年度。",
+    "The application is in its round {}.": "该申请当前为第 {} 轮。",
+    "The county returns an application; the platform may reject it.": "县级只能退回申请，驳回由平台作出。",
+    "The finance level is not that of the division whose budget pays.": "财政级次与预算区划不符。",
+    "The steps of this application are: {}.": "该申请的步骤为：{}。",
+    "Whoever has this contact is a member; change the roles there.": "该联系方式的人员已是成员，请直接修改其角色。",
+    "You are a member already: log in.": "您已是成员，请直接登录。",
     # people
     "Give a phone or an e-mail.": "请填写手机号或邮箱。",
     "Give a phone or an e-mail, not both.": "手机号与邮箱只填一项。",

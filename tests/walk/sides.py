@@ -388,7 +388,9 @@ class Sides:
         ids["file_id"] = self.paper(seller)
         path = f"/v1/cooperative/products/{ids['product_id']}/certificates"
         body = CERTIFICATE | {"number": "LB-0", "file_id": self.paper(seller)}
-        ids["certificate_id"] = self.call("POST", path, seller, body).json["id"]
+        made = self.call("POST", path, seller, body)
+        assert made.status_code == 201, made.json
+        ids["certificate_id"] = made.json["id"]
         body = BODIES["POST /v1/cooperative/agent-mandates"] | {"file_id": self.paper(agent)}
         body |= {"principal_name": None, "principal_id": ids["cooperative_id"], "products": [side.canary]}
         ids["agent_mandate_id"] = self.call("POST", "/v1/cooperative/agent-mandates", agent, body).json["id"]

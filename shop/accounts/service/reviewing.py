@@ -165,7 +165,7 @@ def refuse_others(session: Session, application: Application, organisation: Orga
     role = Role(rule.decided_by)
     if not by.has(role) or (role is Role.COUNTY_REVIEWER and not queries.in_region(by, organisation.division_code)):
         raise NotYourStep(
-            f"It is decided by the role {role} of {'the platform' if role is Role.OPERATOR else 'the county'}.",
+            f"It is decided by the role {role}.",
             step=application.step,
             decided_by=role,
         )
