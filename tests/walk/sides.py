@@ -144,6 +144,8 @@ class Sides:
         platform = session.get_one(Organisation, PLATFORM_ID)
         self.staff(session, platform, side)
         part = journey.part_of(session, done)
+        said = content_of(listing, session.get_one(Product, listing.product_id))
+        session.add(ListingRevision(listing_id=listing.id, revision=1, content=said, at=a.NOW, by_user_id=a.an_id()))
         photo = ProductPhoto(
             product_id=listing.product_id, cooperative_id=cooperative.id, status="refused",
             sha256=side.canary.encode(), uploaded_by=a.an_id(), uploaded_at=a.NOW,
