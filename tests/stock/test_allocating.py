@@ -49,9 +49,10 @@ def test_shares_conserve_what_is_there_whoever_asks_first(
     wanted = sum(claim.quantity for claim in claims)
     if rule is Rule.PRO_RATA and wanted > available:
         for claim in claims:
-            assert abs(given_packs[claim.line_id] * wanted - available * claim.packs) < wanted
-    if rule is Rule.PAIRED_FIRST and any(not c.paired and given_packs[c.line_id] for c in claims):
-        assert all(c.pack > left or not c.paired for c in hungry)
+            assert abs(given_packs[claim.line_id] * wanted - available * claim.packs) <= wanted
+    alike = len({claim.pack for claim in claims}) == 1
+    if rule is Rule.PAIRED_FIRST and alike and any(not c.paired and given_packs[c.line_id] for c in claims):
+        assert not any(c.paired for c in hungry)
     if rule is Rule.SMALL_FIRST and hungry:
         first = min(hungry, key=lambda claim: (claim.quantity, claim.line_id))
         assert all(given_packs[c.line_id] == c.packs for c in claims if c.quantity < first.quantity)
