@@ -17,8 +17,9 @@ from shop.accounts.schemas_quotas import NewFiling
 from shop.accounts.service import filing, granting, logging_in
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
 from shop.app import create_app
-from shop.catalogue.models import Product, ProductPhoto
+from shop.catalogue.models import ListingRevision, Product, ProductPhoto
 from shop.catalogue.references import load_reference_prices
+from shop.catalogue.service.revising import content_of
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
