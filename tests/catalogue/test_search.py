@@ -151,7 +151,7 @@ def test_the_migration_fills_in_what_the_shop_would_write(session: Session) -> N
         },
     )
     session.get_one(SearchEntry, made["sold"]).sold_grams = 0
-    migration = import_module("migrations.versions.0020_search")
+    migration = import_module("migrations.versions.0024_search")
     postings = text("SELECT word, place, listing_id FROM search_posting ORDER BY 1, 2, 3")
     entries = text("SELECT to_jsonb(e) - 'posted' FROM search_entry e ORDER BY listing_id")
     before = session.execute(postings).all(), session.scalars(entries).all()

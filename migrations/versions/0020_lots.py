@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import belongs, guard, owned
 
-revision = "0019b"
+revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None

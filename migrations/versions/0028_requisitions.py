@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import belongs, guard, owned
 
-revision = "0023"
-down_revision = "0022"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

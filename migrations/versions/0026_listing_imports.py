@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import belongs, guard, owned
 
-revision = "0021"
-down_revision = "0020b"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import guard, owned
 from shop.ids import new_id
 
-revision = "0019d"
-down_revision = "0019c"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import guard, owned
 
-revision = "0019c"
-down_revision = "0019b"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import belongs, guard, owned
 
-revision = "0024"
-down_revision = "0023"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.row_security import guard, owned
 
-revision = "0019e"
-down_revision = "0019d"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from migrations.row_security import guard, owned
 from shop.ids import new_id
 
-revision = "0022"
-down_revision = "0021"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0020"
-down_revision = "0019e"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
