@@ -229,8 +229,7 @@ INSTEAD = {
     "POST /v1/admin/members/<membership_id>/end": {"membership_id": "helper_membership_id"},
     **{
         f"POST /v1/admin/sellers/<organisation_id>/{deed}": {"organisation_id": "cooperative_id"}
-        for deed in ("suspend", "reinstate", "revoke", "origins")
-        for deed in ("suspend", "reinstate", "revoke", "close")
+        for deed in ("suspend", "reinstate", "revoke", "close", "origins")
     },
 }
 """Operations that are asked with another id of the side than the one their path is named after."""
