@@ -186,7 +186,7 @@ QUERIES: dict[str, Any] = {
     "GET /v1/buyer/units": {"parent_id": "{budget_unit_id}"},
     "GET /v1/buyer/quota-filings": {"unit_id": "{unit_id}"},
     "GET /v1/buyer/quota-filings/summary": {"unit_id": "{budget_unit_id}", "year": "2024"},
-    "GET /v1/admin/quota-filings/summary": {"division_code": "310000", "year": "2024"},
+    "GET /v1/admin/quota-filings/summary": {"division_code": "310101", "year": "2024"},
     "GET /v1/buyer/imports/<import_id>/failed-rows": {"format": "csv"},
     "GET /v1/admin/reference-mappings/suggestions": {"name": "苹果"},
     "GET /v1/buyer/imports/templates/<kind>": {"format": "csv"},
