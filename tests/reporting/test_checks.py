@@ -10,8 +10,9 @@ from config.settings import settings
 from shop.actor import SYSTEM
 from shop.db import checker_engine, make_engine, unit_of_work
 from shop.ledger.service import PLATFORM_ID
+from shop.orders.schemas_budgets import SetBudget
 from shop.orders.schemas_fulfilment import Inspect
-from shop.orders.service import acceptance
+from shop.orders.service import acceptance, budgeting
 from shop.orders.service.cancelling import cancel_order
 from shop.payments.service import charging
 from shop.reporting.checks import CHECKS, OWN, run_checks
@@ -77,6 +78,10 @@ BREAKAGES = {
     "orders: an acceptance note is the sum of its lines and what its supplier order says": (
         "UPDATE supplier_order SET accepted_goods_fen = accepted_goods_fen - 1"
     ),
+    "orders: a budget's drawn sum is that of its entries": "UPDATE budget SET drawn_fen = drawn_fen + 1",
+    "orders: what an order draws on its budget is what its parts still cost": (
+        "UPDATE budget_entry SET amount_fen = amount_fen + 1 WHERE kind = 'placed'"
+    ),
     "reporting: the rollup is the sum of the numbered facts up to its mark": (
         "UPDATE rollup SET grams = grams - 1 WHERE measure = 'accepted'"
     ),
@@ -106,6 +111,10 @@ def play(session: Session) -> None:
     a.an_organisation(session, a.Kind.PLATFORM, id=PLATFORM_ID, uscc=None)
     world = a.World(session)
     listing = world.offer(lots=500)
+    budget = SetBudget(
+        budget_unit_id=world.unit.id, year=2024, purpose="canteen", amount_fen=10**12, reason="年初预算批复"
+    )
+    budgeting.set_budget(session, by=world.actor, wanted=budget, now=a.NOW)
     (part,) = journey.confirmed(world, {listing.id: 10})
     journey.delivered(session, part)
     shares = journey.sent_of(session, part)
