@@ -66,6 +66,7 @@ def make_engine(url: str, *, pool_size: int, options: str = SESSION_OPTIONS) -> 
         pool_recycle=1800,
         pool_timeout=5,
         connect_args={"options": options, "prepare_threshold": 2},
+        json_deserializer=msgspec.json.decode,
     )
 
 

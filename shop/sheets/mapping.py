@@ -29,6 +29,7 @@ GRAMS: dict[str, Decimal] = {
 
 MAX_ERRORS = 10_000
 LONGEST_TEXT = 2_000
+_REMEMBERED = 1_000
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?")
 _AMOUNT = re.compile(rf"({_NUMBER.pattern})\s*(.*)", re.DOTALL)
@@ -220,7 +221,11 @@ class RowParser:
     def __init__(self, columns: Sequence[Column], mapping: HeaderMap) -> None:
         self.mapping = mapping
         self._readers = [
-            (column, mapping.found[column.name].index, _reader(column, mapping.found[column.name].unit))
+            (
+                column,
+                mapping.found[column.name].index,
+                _remembering(_reader(column, mapping.found[column.name].unit)),
+            )
             for column in columns
             if column.name in mapping.found
         ]
@@ -354,6 +359,23 @@ def _reader(column: Column, header_unit: str | None) -> Callable[[Cell], Any]:
             raise _Wrong("too_small", _shown(low, kind))
         if high is not None and measure > high:
             raise _Wrong("too_long" if kind == "text" else "too_large", _shown(high, kind))
+        return value
+
+    return read
+
+
+def _remembering(take: Callable[[Cell], Any]) -> Callable[[Cell], Any]:
+    """The same reader, which reads a text that comes again once: most columns hold few different ones."""
+    known: dict[str, Any] = {}
+
+    def read(cell: Cell) -> Any:
+        if type(cell) is not str:  # 1, 1.0 and True are one key and three cells
+            return take(cell)
+        if cell in known:
+            return known[cell]
+        value = take(cell)
+        if len(known) < _REMEMBERED:
+            known[cell] = value
         return value
 
     return read

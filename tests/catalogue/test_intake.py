@@ -1,17 +1,23 @@
 """Listings by spreadsheet: tried, confirmed, applied; what each changes and what it leaves alone."""
 
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import Range
 
 from config.settings import settings
+from shop.accounts.models import Organisation
+from shop.accounts.models_mandates import AgentMandate
 from shop.audit.models import AuditEntry
-from shop.catalogue.models import Listing, ListingRevision, Product
+from shop.catalogue.models import Listing, ListingRevision, OriginGrant, Product
 from shop.db import unit_of_work
+from shop.files.models import StoredFile
 from shop.outbox.models import Event
+from shop.regions.models import EligibilityMember
 from tests import builders as a
 from tests.catalogue.intake import Coop, counts, csv_of, goods, hexed, table, xlsx_of
 
@@ -200,3 +206,46 @@ def test_who_may_not_sell_has_every_row_refused_and_may_still_lower_prices(coop:
     assert hexed(coop.rows(made)[0]["listing_id"])
     with unit_of_work() as session:
         assert session.scalar(select(func.count()).select_from(Listing)) == 1
+
+
+def on_the_list(county: str) -> EligibilityMember:
+    since = Range(date(2020, 1, 1), None)
+    return EligibilityMember(list="poverty_832", county_code=county, name_as_designated=county, valid=since)
+
+
+def test_goods_of_another_county_are_refused_as_a_single_listing_is(coop: Coop) -> None:
+    data = csv_of(table([goods(origin="盐池县"), goods(code="B1")]))
+    assert coop.faults(coop.tried(data)) == [(2, "origin", "盐池县", "county_not_admitted")]
+    with unit_of_work() as session:
+        session.add(on_the_list(a.YANCHI))
+    assert coop.faults(coop.tried(data)) == [(2, "origin", "盐池县", "origin_not_yours")]
+    with unit_of_work() as session:
+        session.add(
+            OriginGrant(
+                organisation_id=coop.one.id, county_code=a.YANCHI, valid=Range(date(2024, 1, 1), None), document="x",
+                granted_by=coop.actors["operator"].user_id, granted_at=a.NOW,
+            )
+        )  # fmt: skip
+    assert counts(coop.tried(data)) == (2, 0, 0, 0)
+
+
+def test_an_agent_imports_what_its_mandates_name(coop: Coop) -> None:
+    with unit_of_work() as session:
+        session.execute(update(Organisation).where(Organisation.id == coop.one.id).values(kind="agent"))
+        paper = StoredFile(organisation_id=coop.one.id, name="x", media_type="application/pdf", size=1, sha256=b"x")
+        session.add(paper)
+        session.flush()
+        mandate = AgentMandate(
+            agent_id=coop.one.id, principal_name="某社", products=["洛川梨"], valid=Range(date(2024, 1, 1), None),
+            file_id=paper.id, created_at=a.NOW,
+        )  # fmt: skip
+        session.add(mandate)
+        session.add(on_the_list(a.LUOCHUAN))
+    made = coop.tried(csv_of(table(THREE)))
+    assert coop.faults(made) == [
+        (2, "name", "洛川苹果", "mandate_expired"),
+        (3, "name", "洛川苹果", "mandate_expired"),
+    ]
+    assert coop.applied(made, "valid_rows")["applied"] == 1
+    with unit_of_work() as session:
+        assert session.scalars(select(Product.mandate_id)).all() == [mandate.id]
