@@ -238,8 +238,6 @@ SENTENCES = {
     # files, webhooks and the house itself
     "The file is empty.": "文件为空。",
     "The file has no column {}.": "文件缺少列 {}。",
-    "There is no column {}.": "没有名为 {} 的列。",
-    "A title is empty.": "有列标题为空。",
     "The file did not arrive; please upload it again.": "文件未送达，请重新上传。",
     "The file is no longer there.": "文件已不存在。",
     "There are no events of the kind {}.": "没有 {} 类事件。",

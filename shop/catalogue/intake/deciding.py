@@ -39,7 +39,7 @@ class Counties:
         found = self.named.get(word, ())
         if len(found) == 1:
             return found[0]
-        raise Unclear("ambiguous_county" if found else "unknown_county")
+        raise Unclear(code="ambiguous_county" if found else "unknown_county")
 
 
 @dataclass(frozen=True)

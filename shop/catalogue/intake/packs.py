@@ -32,18 +32,18 @@ def content_of(text: str) -> tuple[str, int] | None:
     found = list(_AMOUNT.finditer(folded(text)))
     if not found:
         if _SOME.search(folded(text)):
-            raise Unclear("pack_unclear")
+            raise Unclear(code="pack_unclear")
         return None
     weighed = [one for one in found if one[3] in GRAMS]
     chosen = weighed or found
     if len(chosen) > 1:
-        raise Unclear("pack_unclear")
+        raise Unclear(code="pack_unclear")
     times, number, unit, each = chosen[0].groups()
     amount = Decimal(number) * int(times or 1) * int(each or 1) * GRAMS.get(unit, 1)
     if amount != amount.to_integral_value():
-        raise Unclear("not_whole_grams" if weighed else "not_whole")
+        raise Unclear(code="not_whole_grams" if weighed else "not_whole")
     if not 1 <= amount <= MOST:
-        raise Unclear("pack_unclear")
+        raise Unclear(code="pack_unclear")
     return ("g" if weighed else "piece"), int(amount)
 
 
@@ -58,5 +58,5 @@ def price_of_pack(fen: int, per_grams: int, pack_grams: int) -> int:
     """The price of a pack of so many grams; Unclear where it is no whole number of fen."""
     whole, rest = divmod(fen * pack_grams, per_grams)
     if rest:
-        raise Unclear("price_not_whole")
+        raise Unclear(code="price_not_whole")
     return whole
