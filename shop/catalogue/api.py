@@ -186,7 +186,7 @@ def review_listing(session: Session, actor: Actor, now: datetime, listing_id: Li
     return listing_out(*queries.listing(session, actor, listing_id))
 
 
-@reviewing.post("/listings/reviews", allow=reviewer, answers={200: ReviewedMany})
+@reviewing.post("/listing-reviews", allow=reviewer, answers={200: ReviewedMany})
 def review_listings(session: Session, actor: Actor, now: datetime, body: ReviewMany) -> ReviewedMany:
     """Decide many at once; each succeeds or is refused by itself, and the answer says which."""
     outcomes = review_many(session, decisions=body.decisions, by=actor, now=now)

@@ -58,7 +58,7 @@ def make_requisition(session: Session, actor: Actor, now: datetime, body: Requis
     return shown(session, actor, drafting.make(session, by=actor, wanted=body, now=now))
 
 
-@routes.post("/requisitions/check", allow=asker, answers={200: CheckOut}, refusals=(*NAMED, NoLane))
+@routes.post("/requisition-checks", allow=asker, answers={200: CheckOut}, refusals=(*NAMED, NoLane))
 def check_lines(session: Session, actor: Actor, now: datetime, body: PlaceOrder) -> CheckOut:
     """What an order would meet as it stands: what holds each line, its price and freight, and who would approve."""
     return checked_out(actor, body, ordering.check(session, by=actor, wanted=body, now=now), {})

@@ -182,7 +182,7 @@ def test_a_hash_costs_the_memory_and_the_passes_that_were_measured() -> None:
 def test_a_log_in_that_says_too_little_or_too_much(clerk: Actor, body: Any, status: int, pointer: str) -> None:
     answer = people.anybody().post("/v1/auth/token", json=body)
     assert answer.status_code == status
-    assert answer.json["errors"][0]["pointer"].startswith(pointer)
+    assert any(each["pointer"].startswith(pointer) for each in answer.json["errors"])
 
 
 def test_the_body_of_outside_programs_goes_on_working(clerk: Actor) -> None:

@@ -173,7 +173,7 @@ def test_a_return_names_the_fields_to_correct_until_the_next_decision(market: Ma
     path = f"{ALL}/{listing['id']}/review"
     why = [{"pointer": "/product/spec", "reason": "规格不清"}, {"pointer": "/tiers/0/price_fen", "reason": "高于市价"}]
     for wrong, pointer in (
-        ({"decision": "return"}, ""),
+        ({"decision": "return"}, "/note"),
         ({"decision": "approve", "fields": why}, ""),
         ({"decision": "return", "fields": [{"pointer": "/nothing", "reason": "x"}]}, "/fields/0/pointer"),
     ):

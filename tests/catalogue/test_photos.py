@@ -83,7 +83,8 @@ def test_a_photo_is_made_by_the_worker_reviewed_and_shown_to_everybody(market: M
     assert (served.status_code, served.mimetype) == (200, "image/webp")
     assert served.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert served.data[:4] + served.data[8:12] == b"RIFFWEBP"
-    drop_files()  # what was uploaded is gone, with whatever it knew
+    drop_files()
+    work("files.")  # what was uploaded is gone, with whatever it knew
     assert (stored(folder), made(folder)) == (2, 2)
 
 
@@ -126,6 +127,7 @@ def test_a_photo_that_cannot_be_unpacked_is_refused_by_the_worker_and_told(marke
     assert [status for _, status in photos(market, listing)] == ["refused"]
     assert kinds() == ["photo.uploaded", "photo.refused"]
     drop_files()
+    work("files.")
     assert stored(folder) == 0
     assert market.get(f"{OWN}/listings/{listing['id']}", "seller") == listing
 
@@ -159,6 +161,7 @@ def test_a_photo_that_is_taken_away_is_shown_nowhere_and_leaves_the_store(market
     assert now["revision"] > listed["revision"]
     work("catalogue.")
     drop_files()
+    work("files.")
     assert (made(folder), stored(folder)) == (2, 2)
     assert market.client.get(f"/v1/public/photos/{first}/thumb").status_code == 404
     assert market.client.get(f"/v1/public/photos/{second}/thumb").status_code == 200
@@ -179,6 +182,7 @@ def test_a_photo_that_is_taken_away_while_it_is_made_leaves_nothing(
     monkeypatch.setattr(catalogue.images, "renditions", meanwhile)
     assert "catalogue.make_renditions" in work("catalogue.")
     drop_files()
+    work("files.")
     assert (photos(market, listing), stored(folder)) == ([], 0)
 
 

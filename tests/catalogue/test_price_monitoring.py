@@ -80,7 +80,7 @@ def test_one_wild_peer_changes_no_verdict(market: Prices) -> None:
 
 def test_a_listing_is_compared_by_weight_whatever_its_pack(market: Prices) -> None:
     for more in (
-        {"pack_base_quantity": 10_000, "tiers": [{"min_packs": 1, "price_fen": 18_000}]},
+        {"pack_base_quantity": 10_000, "pack_grams": 10_500, "tiers": [{"min_packs": 1, "price_fen": 18_000}]},
         {"base_unit": "piece", "pack_base_quantity": 25, "pack_grams": 5000},
     ):
         tiers = more.pop("tiers", [{"min_packs": 1, "price_fen": 9000}])

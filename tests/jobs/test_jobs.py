@@ -267,6 +267,7 @@ def test_a_result_is_dropped_after_its_period_and_the_job_is_still_known(shop: S
     with unit_of_work() as session:
         session.execute(text("UPDATE stored_file SET expires_at = clock_timestamp()"))
     drop_files()
+    work("files.")
     assert shop.client.get(link).status_code == 404
     found = shop.job(asked["id"])
     assert (found["status"], found["result"], shop.files()) == ("done", None, [])

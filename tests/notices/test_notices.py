@@ -128,9 +128,9 @@ def test_an_event_is_told_once_however_often_it_is_delivered(shop: Shop) -> None
 def test_what_is_told_and_mailed_is_what_the_table_says() -> None:
     heard = {
         use_case: {kind for kind, heard in SUBSCRIPTIONS.items() if use_case in heard}
-        for use_case in (worker.tell, worker.mail)
+        for use_case in (worker.tell, worker.tell_of_recall, worker.mail)
     }
-    assert heard[worker.tell] == set(notices.TEXTS) == set(notices.TOLD)
+    assert heard[worker.tell] | heard[worker.tell_of_recall] == set(notices.TEXTS) == set(notices.TOLD)
     assert heard[worker.mail] == notices.MAILED
 
 

@@ -272,7 +272,7 @@ def test_a_check_says_what_holds_each_line_and_changes_nothing(office: Office) -
         scarce = office.world.offer(3)
         steps = office.world.offer(100, min_packs=10, step_packs=5)
     wanted = office.body([(office.apples, 5), (scarce, 4), (steps, 12), (office.pears, 3)])
-    seen = office.call("POST", "/requisitions/check", "requester", wanted).json
+    seen = office.call("POST", "/requisition-checks", "requester", wanted).json
     assert [(line["code"], line["allowed"], line["available"]) for line in seen["lines"]] == [
         (None, None, 100),
         ("not_enough_supply", 3, 3),

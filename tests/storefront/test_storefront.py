@@ -111,6 +111,8 @@ def test_filters_hold_together_and_orders_are_kept(market: Market) -> None:
     def offered(name: str, price: int, **more: Any) -> str:
         return str(market.listed(name=name, tiers=[{"min_packs": 1, "price_fen": price}], **more)["id"])
 
+    paper = {"valid_from": "2024-10-15", "valid_to": "2025-10-15", "document": "县函〔2024〕8号"}
+    market.post("operator", f"/v1/admin/sellers/{market.seller_id}/origins", {"county_code": a.YANCHI, **paper})
     first = offered("苹果", 300)
     second = offered("土豆", 200, category="vegetable")
     third = offered("滩羊肉", 100, category="meat", origin_code=a.YANCHI, storage="frozen")

@@ -47,7 +47,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},
     "POST /v1/admin/listings/<listing_id>/review": {"decision": "return", "note": "x"},
     "POST /v1/admin/listings/<listing_id>/delist": {"reason": "x"},
-    "POST /v1/admin/listings/reviews": {
+    "POST /v1/admin/listing-reviews": {
         "decisions": [{"listing_id": "{listing_id}", "decision": "return", "note": "x"}]
     },
     "POST /v1/cooperative/listings/<listing_id>/revert": {"revision": 1},
@@ -80,7 +80,7 @@ BODIES: dict[str, Any] = {
     },
     "PUT /v1/buyer/spending-limits": {"member_id": "{membership_id}", "window": "month", "limit_fen": 10**15},
     "POST /v1/buyer/requisitions": REQUISITION,
-    "POST /v1/buyer/requisitions/check": ORDER,
+    "POST /v1/buyer/requisition-checks": ORDER,
     "PUT /v1/buyer/requisitions/<requisition_id>": REQUISITION,
     "POST /v1/buyer/requisitions/<requisition_id>/withdraw": {"reason": "x"},
     "POST /v1/buyer/requisitions/<requisition_id>/decision": {"version": 1, "decision": "return", "comment": "x"},
@@ -201,7 +201,7 @@ WORDS = {"kind": "addresses", "revision": "1", "size": "thumb"}
 SHARED = {
     "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
     "POST /v1/admin/listings/<listing_id>/delist": "the platform reviews everybody's",
-    "POST /v1/admin/listings/reviews": "the platform reviews everybody's",
+    "POST /v1/admin/listing-reviews": "the platform reviews everybody's",
     "GET /v1/admin/listings/<listing_id>": "the platform reviews everybody's",
     "GET /v1/admin/listings/<listing_id>/revisions": "the platform reviews everybody's",
     "GET /v1/public/listings/<listing_id>/revisions/<revision>": "public",
