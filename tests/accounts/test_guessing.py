@@ -175,7 +175,7 @@ def test_a_hash_costs_the_memory_and_the_passes_that_were_measured() -> None:
     ("body", "status", "pointer"),
     [
         ({"password": "x"}, 422, "/login"),
-        ({"login": "clerk@example.com", "email": "clerk@example.com", "password": "x"}, 422, "/login"),
+        ({"login": "clerk@example.com", "email": "clerk@example.com", "password": "x"}, 422, "/email"),
         ({"login": "clerk@example.com", "password": "correct horse battery", "organisation_id": "org_x"}, 422, ""),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_return_names_the_fields_to_correct_until_the_next_decision(market: Ma
     why = [{"pointer": "/product/spec", "reason": "规格不清"}, {"pointer": "/tiers/0/price_fen", "reason": "高于市价"}]
     for wrong, pointer in (
         ({"decision": "return"}, "/note"),
-        ({"decision": "approve", "fields": why}, ""),
+        ({"decision": "approve", "fields": why}, "/fields"),
         ({"decision": "return", "fields": [{"pointer": "/nothing", "reason": "x"}]}, "/fields/0/pointer"),
     ):
         answer = market.ask("operator", "POST", path, wrong)
@@ -194,7 +194,7 @@ def test_many_are_decided_at_once_and_each_by_itself(market: Market) -> None:
         {"listing_id": one["id"], "decision": "approve", "revision": 1},
         {"listing_id": two["id"], "decision": "return", "note": "图文不符"},
     ]
-    path = f"{ALL}/reviews"
+    path = "/v1/admin/listing-reviews"
     found = market.post("operator", path, {"decisions": decisions})["items"]
     assert [(item["listing_id"], item["result"], item["status"]) for item in found] == [
         (three["id"], "wrong_listing_status", 409),

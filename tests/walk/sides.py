@@ -17,9 +17,9 @@ from shop.accounts.schemas_quotas import NewFiling
 from shop.accounts.service import filing, granting, logging_in
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
 from shop.app import create_app
-from shop.catalogue.models import ListingRevision, Product, ProductPhoto
+from shop.catalogue.models import Listing, ListingRevision, Product, ProductPhoto
 from shop.catalogue.references import load_reference_prices
-from shop.catalogue.service.revising import content_of
+from shop.catalogue.service.revising import SAID, content_of
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -145,7 +145,7 @@ class Sides:
         platform = session.get_one(Organisation, PLATFORM_ID)
         self.staff(session, platform, side)
         part = journey.part_of(session, done)
-        said = content_of(listing, session.get_one(Product, listing.product_id))
+        said = content_of(session.execute(select(*SAID).join(Product).where(Listing.id == listing.id)).one())
         session.add(ListingRevision(listing_id=listing.id, revision=1, content=said, at=a.NOW, by_user_id=a.an_id()))
         photo = ProductPhoto(
             product_id=listing.product_id, cooperative_id=cooperative.id, status="refused",

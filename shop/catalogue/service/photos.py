@@ -81,10 +81,9 @@ def settle(session: Session, *, photo_id: UUID, made: Renditions | None, now: da
         return False
     product = session.get_one(Product, photo.product_id)
     assert photo.file_id is not None
-    files.let_go(session, photo.file_id)
-    photo.file_id = None
+    uploaded, photo.file_id = photo.file_id, None
     photo.status = PhotoStatus.READY if made else PhotoStatus.REFUSED
-    session.flush()
+    files.let_go(session, uploaded)  # now that nothing names it
     if made is None:
         outbox.announce(session, "photo.refused", now=now, seen_by=[photo.cooperative_id], photo_id=photo_id)
         return True
@@ -110,10 +109,10 @@ def remove(session: Session, *, by: Actor, product_id: UUID, photo_id: UUID, now
     ).first()
     if photo is None:
         raise NotFound("No such photo of this product.")
-    if photo.file_id is not None:
-        files.let_go(session, photo.file_id)
     session.delete(photo)
     session.flush()
+    if photo.file_id is not None:
+        files.let_go(session, photo.file_id)
     audit.record(
         session, by=by, action="photo.removed", kind="product", subject=product_id, now=now, photo=photo_id.hex
     )
