@@ -1,5 +1,6 @@
 """What runs by the clock."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,11 @@ pytestmark = pytest.mark.usefixtures("committed")
 FAILURES = """
     INSERT INTO login_failure (id, account_hash, at)
     SELECT gen_random_uuid(), '\\x00', now() - interval '2 days' FROM generate_series(1, 7)
+"""
+PARTIAL_INDEXES = """
+    SELECT i.indexrelid::regclass::text, a.attname
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = %s::regclass AND i.indpred IS NOT NULL
 """
 NOTICES = """
     INSERT INTO notice (id, organisation_id, source_id, kind, subject, text, text_en, at, recorded_at)
@@ -66,9 +72,15 @@ def test_a_table_that_fails_does_not_keep_the_others_from_being_cleared(monkeypa
 
 @pytest.mark.parametrize(("table", "old"), RETENTION)
 def test_an_index_finds_what_is_past_its_period(table: str, old: str) -> None:
+    aged = re.findall(r"(\w+) < now\(\)", old)
     with psycopg.connect(settings().database_owner_url.replace("+psycopg", "")) as connection:
+        # An empty table costs the same by every partial index, so those that do not know the age are taken away.
+        for name, led_by in connection.execute(PARTIAL_INDEXES, [table]).fetchall():
+            if led_by not in aged:
+                connection.execute(f'DROP INDEX "{name}"')
         connection.execute("SET enable_seqscan = off")
         lines = connection.execute(f"EXPLAIN SELECT ctid FROM {table} WHERE {old}").fetchall()
+        connection.rollback()
     plan = "\n".join(line for (line,) in lines)
     assert f"Seq Scan on {table}" not in plan
     assert "Index Cond" in plan or "ix_person_invited" in plan
