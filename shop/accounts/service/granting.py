@@ -81,15 +81,11 @@ def give(
         granted_at=now,
     )
     session.add(right)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=True, populate_existing=True)
+    organisation.selling_until = ends
+    if organisation.status == "applying":
+        organisation.status = "active"
     session.flush()
-    session.execute(
-        update(Organisation)
-        .where(Organisation.id == organisation_id)
-        .values(
-            selling_until=ends, status=case((Organisation.status == "applying", "active"), else_=Organisation.status)
-        )
-        .execution_options(synchronize_session="fetch")
-    )
     note(session, organisation_id, what, by=by, now=now, right_id=right.id, until=ends)
     return right
 
