@@ -6,6 +6,7 @@
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,10 @@ from workers.broker import CALLS, PATIENCE, SWEEPS, WORK, application
 from workers.subscriptions import calling_out, subscriptions
 
 log = structlog.get_logger()
-IDLE_SECONDS = 0.1
+GATHER_SECONDS, MANY = 0.1, 100
+"""Between two turns it waits so long, that a bell may ring for several deliveries, unless there is so much to do."""
+TOGETHER, BELLS = 8, 4
+"""At most so many deliveries are rung for together; while there are few, they are spread over so many bells."""
 CALLS_AT_MOST = 20  # calls on their way at once: a few seconds' work when all is well, few bells too many when not
 celery = application("relay", only_publishes=True)
 
@@ -51,11 +55,22 @@ def find_due() -> list[tuple[UUID, str]]:
     ]
 
 
+def batched(items: Sequence[tuple[UUID, str]], size: int) -> Iterator[Sequence[tuple[UUID, str]]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 def ring(due: list[tuple[UUID, str]], sweeps: tuple[str, ...] = ()) -> bool:
     """Publish one message a delivery and sweep; False when the broker did not take them all (they come again later)."""
-    messages: list[tuple[str, tuple[str, ...], str]] = [
-        ("workers.deliver", (event_id.hex, consumer), CALLS if calls_out(consumer) else WORK)
-        for event_id, consumer in due
+    calls = [one for one in due if calls_out(one[1])]
+    work = [one for one in due if not calls_out(one[1])]
+    # a call waits for somebody else, and what stood behind it on its bell would wait too
+    messages: list[tuple[str, tuple[Any, ...], str]] = [
+        ("workers.deliver", (event_id.hex, consumer), CALLS) for event_id, consumer in calls
+    ]
+    size = min(TOGETHER, -(-len(work) // BELLS)) or 1
+    messages += [
+        ("workers.deliver_all", ([(event_id.hex, consumer) for event_id, consumer in together],), WORK)
+        for together in batched(work, size)
     ]
     messages += [("workers.sweep", (name,), SWEEPS) for name in sweeps]
     try:
@@ -98,8 +113,8 @@ def main() -> None:
             log.error("relay_turn_failed", exc_info=error)
             time.sleep(1)
             continue
-        if not busy:
-            stop.wait(IDLE_SECONDS)
+        if busy < MANY:
+            stop.wait(GATHER_SECONDS)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import Any
 
 import urllib3
 
+KEPT = 8  # connections of one client
+
 
 class Refused(Exception):
     """The shop said no; `status` and the problem document say why."""
@@ -22,8 +24,12 @@ class Client:
 
     tokens = threading.Lock()
 
-    def __init__(self, pool: urllib3.HTTPConnectionPool, token: str | None = None) -> None:
-        self._pool = pool
+    def __init__(self, url: str, token: str | None = None) -> None:
+        """A client with connections of its own: the shop's processes share connections, not calls."""
+        self.url = url
+        self._pool = urllib3.connectionpool.connection_from_url(
+            url, maxsize=KEPT, block=False, timeout=urllib3.Timeout(30)
+        )
         self._token = token
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> Any:
@@ -59,10 +65,4 @@ class Client:
     def log_in(self, email: str, password: str) -> "Client":
         """The same shop as the party with this log-in."""
         found = self.post("/v1/auth/token", {"email": email, "password": password})
-        return Client(self._pool, found["token"])
-
-
-def connect(url: str, *, threads: int) -> Client:
-    """A client of the shop at `url`, for so many threads."""
-    pool = urllib3.connectionpool.connection_from_url(url, maxsize=threads, block=False, timeout=urllib3.Timeout(30))
-    return Client(pool)
+        return Client(self.url, found["token"])

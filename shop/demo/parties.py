@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind, Membership, Organisation, User
-from shop.accounts.service import auditing, granting, passwords, registering
+from shop.accounts.service import auditing, logging_in, passwords, registering
 from shop.actor import BUYER_ROLES, COOPERATIVE_ROLES, SYSTEM, Role
-from shop.clock import business_day, business_now
+from shop.clock import business_now
 from shop.db import in_unit_of_work
 from shop.factfile import rows
 from shop.ledger import service as ledger
@@ -47,6 +47,16 @@ def email_of(row: dict[str, str]) -> str:
     return (row.get("email") or row.get("contact_email") or f"{row['code']}@example.com").lower()
 
 
+def token_of(email: str) -> str:
+    """A session of one of the demo's people, opened without a password."""
+
+    def issue(session: Session) -> str:
+        person = session.scalars(select(User.id).where(User.email == email)).one()
+        return logging_in.issue_token(session, user_id=person, words="demo")[0]
+
+    return in_unit_of_work(issue)
+
+
 def register_all(session: Session, password: str) -> None:
     if session.scalars(select(User.id).where(User.email == ADMINS[0][1])).first():
         return
@@ -74,7 +84,6 @@ def register_all(session: Session, password: str) -> None:
     )  # fmt: skip
     for row in rows("shop.demo", "cooperatives.csv"):
         made = register_one(session, row, row["county_code"], None, now)
-        renew(session, made, now)
         registering.register_user(
             session,
             organisation=made,
@@ -112,17 +121,8 @@ def register_one(
         parent_id=parent,
         by=SYSTEM,
         now=now,
+        terms=2,  # who looks around when the played year is over finds sellers that may sell
     )
-
-
-def renew(session: Session, seller: Organisation, now: datetime) -> None:
-    """The right of the year after the played one: who looks around when it is over finds sellers that may sell."""
-    begins = seller.selling_until
-    assert begins is not None
-    granting.give(
-        session, organisation_id=seller.id, begins=begins, ends=granting.term_of(begins, business_day(now)), by=SYSTEM,
-        now=now, what="renewed",
-    )  # fmt: skip
 
 
 def equip_buyer(session: Session, made: Organisation, row: dict[str, str], hashed: str) -> None:

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from shop import clock
 from shop.db import in_unit_of_work
-from shop.demo.client import Client, Refused, connect
-from shop.demo.parties import ADMINS, email_of
+from shop.demo.client import Client, Refused
+from shop.demo.parties import ADMINS, email_of, token_of
 from shop.factfile import rows
 from shop.orders.service.placing import in_season
 from shop.outbox import service as outbox
@@ -31,6 +31,7 @@ STEPS = 24
 STEP = timedelta(days=15)
 ORDERS_A_STEP = 13
 WORKERS_MAY_TAKE = 60.0  # seconds for one step's events before the demo says that something stands still
+PATIENT_TRIES = 5  # how often it is looked whether something was delivered before it counts as delayed
 REASONS = ("运输挤压破损", "规格低于约定", "到货温度超标", "数量短缺")
 
 Say = Callable[[str], None]
@@ -57,7 +58,6 @@ class Stage:
     dice: random.Random
     pool: ThreadPoolExecutor
     operator: Client
-    enter: Callable[[dict[str, str]], Party]
     sellers: dict[str, dict[str, str]]
     buyers: list[Party]
     goods: list[dict[str, Any]] = field(default_factory=list)
@@ -67,9 +67,9 @@ class Stage:
     partners: list[dict[str, str]] = field(default_factory=list)
 
     def seller(self, code: str) -> Client:
-        """The client of a cooperative, logged in when it is first needed."""
+        """The client of a cooperative, which is let in without a password: hundreds of hashes take half a minute."""
         if code not in self.entered:
-            self.entered[code] = self.enter(self.sellers[code]).client
+            self.entered[code] = Client(self.url, token_of(email_of(self.sellers[code])))
         return self.entered[code]
 
     def paired_with(self, buyer: Party, today: datetime) -> set[str]:
@@ -146,7 +146,7 @@ def move_clock(to: datetime) -> None:
 
 
 def set_up(url: str, password: str, pool: ThreadPoolExecutor) -> Stage:
-    anyone = connect(url, threads=THREADS + 2)
+    anyone = Client(url)
 
     def enter(row: dict[str, str]) -> Party:
         client = anyone.log_in(email_of(row), password)
@@ -157,7 +157,6 @@ def set_up(url: str, password: str, pool: ThreadPoolExecutor) -> Stage:
         dice=random.Random(SEED),  # noqa: S311 - a play, not a secret
         pool=pool,
         operator=anyone.log_in(ADMINS[0][1], password),
-        enter=enter,
         sellers={row["code"]: row for row in rows("shop.demo", "cooperatives.csv")},
         buyers=list(pool.map(enter, rows("shop.demo", "buyers.csv"))),
         partners=rows("shop.regions", "pairings.csv"),
@@ -242,7 +241,7 @@ def play_step(stage: Stage, step: int, today: datetime) -> None:
     orders = stage.all(lambda draft: place_and_pay(stage, draft), drafts)
     stage.count("orders", len(orders))
     inspect_arrivals(stage)
-    wait_for(stage, orders)
+    wait_for(orders)
     send_refunds(stage)
     if step % 6 == 2:
         first = orders[0]
@@ -350,17 +349,20 @@ def polled(what: str, ask: Callable[[], bool]) -> None:
         pause = min(pause * 1.5, 0.4)
 
 
-def wait_for(stage: Stage, orders: list[dict[str, Any]]) -> None:
+def wait_for(orders: list[dict[str, Any]]) -> None:
     """Until the workers have confirmed every one of these orders."""
     waiting = list(orders)
 
     def ask() -> bool:
-        nonlocal waiting
-        states = stage.all(lambda o: o["buyer"].client.get(f"/v1/buyer/orders/{o['id']}")["status"], waiting)
-        waiting = [order for order, state in zip(waiting, states, strict=True) if state == "placed"]
+        while waiting and status_of(waiting[0]) != "placed":
+            waiting.pop(0)
         return not waiting
 
     polled("The confirmation of new orders", ask)
+
+
+def status_of(order: dict[str, Any]) -> str:
+    return str(order["buyer"].client.get(f"/v1/buyer/orders/{order['id']}")["status"])
 
 
 def fulfil(stage: Stage, today: datetime, part: dict[str, Any]) -> None:
@@ -390,26 +392,21 @@ def fulfil(stage: Stage, today: datetime, part: dict[str, Any]) -> None:
 
 def inspect_arrivals(stage: Stage, *, last: bool = False) -> None:
     """Buyers inspect what was delivered: mostly all good, now and then a part rejected with its reason."""
-    waiting = [(order, part) for order in stage.open_orders for part in order["supplier_orders"]]
+    moving = list(stage.open_orders)
     tries = 0
 
     def arrived() -> bool:
-        nonlocal waiting, tries
+        nonlocal tries
         tries += 1
-        states = stage.all(
-            lambda o: {
-                p["id"]: p["status"] for p in o["buyer"].client.get(f"/v1/buyer/orders/{o['id']}")["supplier_orders"]
-            },
-            stage.open_orders,
-        )
-        for order, state in zip(stage.open_orders, states, strict=True):
-            for part in order["supplier_orders"]:
-                part["status"] = state[part["id"]]
-        moving = [part for _, part in waiting if part["status"] == "shipped"]
-        return not moving or (not last and tries > 4)  # a delayed shipment is inspected half a month later
+        while moving and "shipped" not in note_states(moving[0]):
+            moving.pop(0)
+        if moving and not last and tries > PATIENT_TRIES:  # a delayed shipment is inspected half a month later
+            stage.all(note_states, moving[1:])
+            moving.clear()
+        return not moving
 
-    if stage.open_orders:
-        polled("The delivery of what was shipped", arrived)
+    polled("The delivery of what was shipped", arrived)
+    waiting = [(order, part) for order in stage.open_orders for part in order["supplier_orders"]]
     due = [(order, part) for order, part in waiting if part["status"] == "delivered"]
     stage.all(lambda item: inspect(stage, *item), due)
     done = {part["id"] for _, part in due}
@@ -424,6 +421,15 @@ def inspect_arrivals(stage: Stage, *, last: bool = False) -> None:
                 if refused.problem.get("code") != "nothing_to_pay":
                     raise
     stage.open_orders = still
+
+
+def note_states(order: dict[str, Any]) -> set[str]:
+    """The states of an order's parts as they are now, noted on them."""
+    found = order["buyer"].client.get(f"/v1/buyer/orders/{order['id']}")["supplier_orders"]
+    state = {part["id"]: part["status"] for part in found}
+    for part in order["supplier_orders"]:
+        part["status"] = state[part["id"]]
+    return set(state.values())
 
 
 def inspect(stage: Stage, order: dict[str, Any], part: dict[str, Any]) -> None:

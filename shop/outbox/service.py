@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, Interval, and_, case, cast, func, literal, or_, select, text, true, update
+from sqlalchemy import ColumnElement, Interval, case, cast, func, literal, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -150,56 +150,63 @@ def due(
     return [(event_id, consumer) for event_id, consumer in rows]
 
 
-def claim(event_id: UUID, consumer: str, *, lease: timedelta = LEASE, attempts: int = MAX_ATTEMPTS) -> Claim | None:
-    """Take a delivery for the time of the lease, in a commit of its own; None when it is done, taken or parked.
+CLAIM = text(
+    """
+    WITH taken AS (
+        UPDATE delivery AS d
+           SET status = 'claimed', token = d.token + 1, attempts = d.attempts + 1,
+               due_at = clock_timestamp() + CAST(:lease AS interval)
+          FROM unnest(CAST(:events AS uuid[]), CAST(:consumers AS text[])) AS w (event_id, consumer)
+         WHERE d.event_id = w.event_id AND d.consumer = w.consumer
+           AND (d.status IN ('waiting', 'sent') OR d.status = 'claimed' AND d.due_at <= clock_timestamp())
+        RETURNING d.event_id, d.consumer, d.token, d.attempts)
+    SELECT t.*, e.kind, e.payload, e.at, e.request_id
+      FROM taken AS t JOIN event AS e ON e.id = t.event_id
+     ORDER BY e.posted_no, t.consumer
+    """
+)
+
+
+def claim_all(
+    wanted: Sequence[tuple[UUID, str]], *, lease: timedelta = LEASE, attempts: int = MAX_ATTEMPTS
+) -> list[Claim]:
+    """Take those of these deliveries that are free, in one commit, in the order of their events.
 
     Attempts are counted here, before the work, so that work which kills its process is parked too.
     """
 
-    def take(session: Session) -> Claim | None:
-        free = or_(
-            Delivery.status.in_((DeliveryStatus.WAITING, DeliveryStatus.SENT)),
-            and_(Delivery.status == DeliveryStatus.CLAIMED, Delivery.due_at <= func.clock_timestamp()),
-        )
-        row = session.execute(
-            update(Delivery)
-            .where(Delivery.event_id == event_id, Delivery.consumer == consumer, free)
-            .values(
-                status=DeliveryStatus.CLAIMED,
-                token=Delivery.token + 1,
-                attempts=Delivery.attempts + 1,
-                due_at=func.clock_timestamp() + cast(literal(lease), Interval),
-            )
-            .returning(Delivery.token, Delivery.attempts)
-        ).first()
-        if row is None:
-            return None
-        if row.attempts > attempts:
-            park(session, event_id, consumer, "given up: every attempt ended without a word")
-            return None
-        event = session.execute(
-            select(Event.kind, Event.payload, Event.at, Event.request_id).where(Event.id == event_id)
-        ).one()
-        return Claim(event_id, consumer, row.token, row.attempts, event.kind, event.payload, event.at, event.request_id)
+    def take(session: Session) -> list[Claim]:
+        values = {"events": [key for key, _ in wanted], "consumers": [name for _, name in wanted], "lease": lease}
+        claims = [Claim(**row) for row in session.execute(CLAIM, values).mappings()]
+        for given_up in claims:
+            if given_up.attempts > attempts:
+                park(session, given_up.event_id, given_up.consumer, "given up: every attempt ended without a word")
+        return [taken for taken in claims if taken.attempts <= attempts]
 
     return in_unit_of_work(take)
+
+
+def claim(event_id: UUID, consumer: str, *, lease: timedelta = LEASE, attempts: int = MAX_ATTEMPTS) -> Claim | None:
+    """Take a delivery for the time of the lease, in a commit of its own; None when it is done, taken or parked."""
+    return next(iter(claim_all([(event_id, consumer)], lease=lease, attempts=attempts)), None)
+
+
+UNDER = "event_id = :event_id AND consumer = :consumer AND token = :token"
+OURS = text(f"SELECT token FROM delivery WHERE {UNDER} AND status IN ('claimed', 'sent') FOR UPDATE")  # noqa: S608
+FINISH = text(
+    f"UPDATE delivery SET status = 'done', done_at = clock_timestamp(), error = NULL WHERE {UNDER}"  # noqa: S608
+)
+
+
+def under(taken: Claim) -> dict[str, Any]:
+    return {"event_id": taken.event_id, "consumer": taken.consumer, "token": taken.token}
 
 
 @contextmanager
 def working(taken: Claim) -> Iterator[Session]:
     """A unit of work under a claim: Fenced unless the claim is still ours; nobody else works on it meanwhile."""
     with unit_of_work() as session:
-        ours = session.execute(
-            select(Delivery.token)
-            .where(
-                Delivery.event_id == taken.event_id,
-                Delivery.consumer == taken.consumer,
-                Delivery.token == taken.token,
-                Delivery.status.in_((DeliveryStatus.CLAIMED, DeliveryStatus.SENT)),
-            )
-            .with_for_update()
-        ).first()
-        if ours is None:
+        if session.execute(OURS, under(taken)).first() is None:
             raise Fenced
         yield session
 
@@ -228,11 +235,7 @@ def renew(session: Session, taken: Claim, *, lease: timedelta = LEASE, done_for:
 
 def finish(session: Session, taken: Claim) -> None:
     """Mark the delivery done in the transaction of its effect."""
-    session.execute(
-        update(Delivery)
-        .where(Delivery.event_id == taken.event_id, Delivery.consumer == taken.consumer, Delivery.token == taken.token)
-        .values(status=DeliveryStatus.DONE, done_at=func.clock_timestamp(), error=None)
-    )
+    session.execute(FINISH, under(taken))
 
 
 def leave(session: Session, event_id: UUID, consumer: str, *, for_at_most: timedelta) -> None:
@@ -291,13 +294,16 @@ def postpone(taken: Claim, error: str, *, attempts: int = MAX_ATTEMPTS) -> None:
 
 
 def deliver(event_id: UUID, consumer: str, work: Callable[[Session, Claim], None]) -> bool:
-    """Claim, do, mark: `work` runs in one transaction with the mark. True when this call did it.
+    """Claim, do, mark: `work` runs in one transaction with the mark. True when this call did it."""
+    taken = claim(event_id, consumer)
+    return taken is not None and deliver_claimed(taken, work)
+
+
+def deliver_claimed(taken: Claim, work: Callable[[Session, Claim], None]) -> bool:
+    """Do and mark, under a claim; False when the claim is no longer ours.
 
     A failure gives the delivery back with a growing pause and is raised again for the log.
     """
-    taken = claim(event_id, consumer)
-    if taken is None:
-        return False
     try:
         with working(taken) as session:
             work(session, taken)

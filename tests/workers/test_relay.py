@@ -24,11 +24,12 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 @pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What was published: (queue, last argument)."""
+    """What was rung for: (queue, consumer)."""
     messages: list[tuple[str, str]] = []
 
-    def publish(_name: str, arguments: tuple[str, ...], *, queue: str, **_: Any) -> None:
-        messages.append((queue, arguments[-1]))
+    def publish(_name: str, arguments: tuple[Any, ...], *, queue: str, **_: Any) -> None:
+        asked = [arguments] if queue == "calls" else arguments[0]
+        messages.extend((queue, consumer) for _, consumer in asked)
 
     monkeypatch.setattr(relay.celery, "send_task", publish)
     return messages
@@ -79,6 +80,22 @@ def test_calls_that_pile_up_do_not_keep_other_work_from_being_rung_for(rung: lis
     announce()
     relay.turn()
     assert rung[relay.CALLS_AT_MOST :] == [("work", "payments.apply_webhook")]
+
+
+def test_a_bell_rings_for_several_deliveries_and_few_are_spread_over_the_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bells: list[int] = []
+    monkeypatch.setattr(relay.celery, "send_task", lambda _, arguments, **__: bells.append(len(arguments[0])))
+    for _ in range(6):
+        announce()
+    relay.turn()
+    assert bells == [2, 2, 2]
+    bells.clear()
+    for _ in range(50):
+        announce()
+    relay.turn()
+    assert bells == [relay.TOGETHER] * 6 + [2]
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,12 @@ def register(
     by: Actor,
     now: datetime,
     applying: bool = False,
+    terms: int = 1,
 ) -> Organisation:
     """A new organisation, or Invalid naming the field (a code that fails GB 32100, or that another one has).
 
-    A seller that the system registers may sell at once, for a year; one that is `applying` waits for its admission.
+    A seller that the system registers may sell at once, for so many terms; one that is `applying` waits for its
+    admission.
     """
     if uscc is not None:
         if not is_valid(uscc):
@@ -76,7 +78,9 @@ def register(
         session.add(organisation)
     if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
         today = business_day(now)
-        ends = granting.term_of(today, today)
+        ends = today
+        for _ in range(terms):
+            ends = granting.term_of(ends, today)
         granting.give(session, organisation_id=organisation.id, begins=today, ends=ends, by=by, now=now)
     audit_service.record(session, by=by, action="register", kind="organisation", subject=organisation.id, now=now)
     return organisation
