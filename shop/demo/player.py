@@ -98,8 +98,8 @@ def played() -> bool:
     )
 
 
-def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
-    """Play the year, unless it was played before on this data."""
+def play(url: str, logins: list[dict[str, Any]], *, say: Say, steps: int = STEPS, products: int | None = None) -> None:
+    """Play the year, or its first steps with the first products alone, unless it was played before on this data."""
     if played():
         say("The demo year was played before; its data is kept.")
         return
@@ -108,15 +108,15 @@ def play(url: str, logins: list[dict[str, Any]], *, say: Say) -> None:
         stage = set_up(url, logins[0]["password"], pool)
         say(f"{len(stage.buyers)} buyers are logged in; {len(stage.sellers)} cooperatives list their goods.")
         move_clock(BEGIN)
-        list_goods(stage)
+        list_goods(stage, products)
         say(f"{len(stage.goods)} products of western counties are listed and reviewed.")
-        for step in range(STEPS):
+        for step in range(steps):
             today = BEGIN + STEP * step
             move_clock(today)
             play_step(stage, step, today)
             placed, inspected = stage.counts.get("orders", 0), stage.counts.get("inspected", 0)
             say(f"{today:%Y-%m-%d}: {placed} orders placed, {inspected} deliveries inspected")
-        finish(stage)
+        finish(stage, BEGIN + STEP * steps)
         polled("The end of the workers' work", nothing_waits)
         while send_refunds(stage):
             polled("The end of the workers' work", nothing_waits)
@@ -173,7 +173,7 @@ def tiers_of(row: dict[str, str]) -> list[dict[str, int]]:
     return tiers
 
 
-def list_goods(stage: Stage) -> None:
+def list_goods(stage: Stage, at_most: int | None) -> None:
     """Every cooperative lists its products, the operator reviews them, supply for the year is offered."""
 
     def list_one(row: dict[str, str]) -> dict[str, Any]:
@@ -230,9 +230,8 @@ def list_goods(stage: Stage) -> None:
         for row in rows("shop.regions", "divisions.csv")
         if row["valid_from"] <= begin < (row["valid_to"] or "9999")
     }
-    stage.goods = stage.all(
-        list_one, [row for row in rows("shop.demo", "products.csv") if row["county_code"] in counties]
-    )
+    products = [row for row in rows("shop.demo", "products.csv") if row["county_code"] in counties]
+    stage.goods = stage.all(list_one, products[:at_most])
 
 
 def play_step(stage: Stage, step: int, today: datetime) -> None:
@@ -463,10 +462,10 @@ def shipped_lines(client: Client, part: dict[str, Any]) -> Iterator[dict[str, An
     yield from client.get(f"/v1/buyer/supplier-orders/{part['id']}/tracking")["shipped"]
 
 
-def finish(stage: Stage) -> None:
+def finish(stage: Stage, end: datetime) -> None:
     """Let the last shipments arrive and be inspected."""
     for extra in range(1, 4):
-        move_clock(BEGIN + STEP * STEPS + timedelta(days=12 * extra))
+        move_clock(end + timedelta(days=12 * extra))
         inspect_arrivals(stage, last=True)
         if not stage.open_orders:
             return

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shop.demo.client import Client, connect
+from shop.demo.client import Client
 from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,8 +142,8 @@ class Served:
         except (urllib.error.URLError, OSError):
             return False
 
-    def client(self, threads: int = 8) -> Client:
-        return connect(self.url, threads=threads)
+    def client(self) -> Client:
+        return Client(self.url)
 
     def logs(self) -> str:
         return "\n".join(f"{file.name}: {file.read_text()[-1500:]}" for file in sorted(self.folder.glob("*.log")))

@@ -26,7 +26,6 @@ class World:
 
     def __init__(self, served: Served, *, cooperatives: int = 3, packs: int = 1000, buyers: int = 1) -> None:
         self.served = served
-        anyone = served.client(threads=32)
         tokens: dict[str, str] = {}
         with unit_of_work() as session:
             now = business_now(session)
@@ -56,8 +55,7 @@ class World:
                 people[f"buyer{place}"] = a.a_member(session, buyer)
             for name, actor in people.items():
                 tokens[name], _ = logging_in.issue_token(session, user_id=actor.user_id)
-        pool = anyone._pool
-        self.people = {name: Client(pool, token) for name, token in tokens.items()}
+        self.people = {name: Client(served.url, token) for name, token in tokens.items()}
         self.admin = self.people["admin"]
         self.buyer = self.people["buyer0"]
         self.today = now.date()
