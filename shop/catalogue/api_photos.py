@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from shop.actor import Actor, Audience, Role
 from shop.catalogue import queries
-from shop.catalogue.schemas import PhotosOut, UploadedPhotoOut
+from shop.catalogue.schemas import ArrangePhotos, PhotosOut, UploadedPhotoOut
 from shop.catalogue.service import photos
 from shop.errors import Busy, NotFound
 from shop.files import images
@@ -36,7 +36,7 @@ def photos_of(session: Session, actor: Actor, product_id: UUID) -> PhotosOut:
     refusals=(NotFound,),
 )
 def list_photos(session: Session, actor: Actor, product_id: ProductId) -> PhotosOut:
-    """The photos of a product in the order in which they were uploaded, and how far each is."""
+    """The photos of a product in the order in which they are shown, then those to come, and how far each is."""
     return photos_of(session, actor, product_id)
 
 
@@ -79,6 +79,15 @@ def upload_photo(actor: Actor, now: datetime, product_id: ProductId, raw: bytes)
     work_of(actor, register)
     files.put(file_id, raw)
     return work_of(actor, add)
+
+
+@routes.put("/products/<product_id>/photos", allow=lister, answers={200: PhotosOut}, refusals=(NotFound,))
+def arrange_photos(
+    session: Session, actor: Actor, now: datetime, product_id: ProductId, body: ArrangePhotos
+) -> PhotosOut:
+    """Put the photos that are shown into another order; the first is the one on the card. No review is needed."""
+    photos.arrange(session, by=actor, product_id=product_id, photo_ids=body.photo_ids, now=now)
+    return photos_of(session, actor, product_id)
 
 
 @routes.delete("/products/<product_id>/photos/<photo_id>", allow=lister, answers={200: PhotosOut}, refusals=(NotFound,))

@@ -87,11 +87,17 @@ def own_product(session: Session, actor: Actor, product_id: UUID) -> None:
 
 
 def photos(session: Session, actor: Actor, product_id: UUID) -> Sequence[ProductPhoto]:
-    """The photos of a product of the cooperative, in the order of their upload; NotFound for another's product."""
+    """The photos of a product of the cooperative: those that are shown in their order, then the others as they came.
+
+    NotFound for another's product.
+    """
     own_product(session, actor, product_id)
-    return session.scalars(
+    found = session.scalars(
         select(ProductPhoto).where(ProductPhoto.product_id == product_id).order_by(ProductPhoto.id)
     ).all()
+    shown: list[dict[str, Any]] = session.scalar(select(Product.photos).where(Product.id == product_id)) or []
+    place = {one["id"].rpartition("_")[2]: n for n, one in enumerate(shown)}
+    return sorted(found, key=lambda photo: place.get(photo.id.hex, len(place)))
 
 
 def visible_certificates(actor: Actor) -> Select[Certificate, Product]:

@@ -16,6 +16,8 @@ class Again(StrEnum):
     """When at some quantity the price is more than `RISES` above the reviewed one; any cut may be made."""
     WHEN_BEYOND = "when_beyond"
     """When more may be ordered than before, and that is beyond what the seller declared for a year."""
+    WHEN_OTHERS = "when_others"
+    """When others are shown than before; in another order they may stand."""
     NEVER = "never"
 
 
@@ -31,7 +33,7 @@ PRODUCT: Mapping[str, Again] = {
     "spec": Again.ALWAYS,
     "standard": Again.ALWAYS,
     "acceptance": Again.ALWAYS,
-    "photos": Again.ALWAYS,
+    "photos": Again.WHEN_OTHERS,
 }
 """What a product says. A change sends every listing of it that is on sale to review."""
 
@@ -56,12 +58,12 @@ Tiers = Sequence[Sequence[int]]
 
 
 def needs_review(
-    fields: Collection[str], *, reviewed: Tiers, wanted: Tiers, grows: bool, beyond: bool, on: date
+    fields: Collection[str], *, reviewed: Tiers, wanted: Tiers, grows: bool, beyond: bool, on: date, others: bool = True
 ) -> list[str]:
     """Those of the changed fields that send a listing to review on a day.
 
     `reviewed` and `wanted` are its tiers as last reviewed and as they shall be; `grows` whether more may be ordered
-    than before, `beyond` whether that is more than was declared for a year.
+    than before, `beyond` whether that is more than was declared for a year; `others` whether other photos are shown.
     """
     rules = [table for begins, table in RULES if begins <= on][-1]
     dearer = not stays_listed(reviewed, wanted, on)
@@ -69,6 +71,7 @@ def needs_review(
         Again.ALWAYS: True,
         Again.WHEN_DEARER: dearer,
         Again.WHEN_BEYOND: grows and beyond,
+        Again.WHEN_OTHERS: others,
         Again.NEVER: False,
     }
     return [name for name in fields if because[rules[name]]]

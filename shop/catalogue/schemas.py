@@ -414,6 +414,12 @@ class PhotosOut(Out):
     items: list[UploadedPhotoOut]
 
 
+class ArrangePhotos(In):
+    """Every photo that is shown, in the order to show them in."""
+
+    photo_ids: list[PhotoId] = Field(max_length=8)
+
+
 class ProductOut(Out):
     id: ProductId
     code: str

@@ -1,10 +1,14 @@
 """What households brought, for their cooperative; and what everybody may know of a lot."""
 
+import io
 from datetime import datetime
 from html import escape
+from uuid import UUID
 
+import segno
 from sqlalchemy.orm import Session
 
+from config.settings import settings
 from shop.accounts.service.importing import ImportHasErrors, TooManyRows
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound
@@ -106,9 +110,25 @@ def read_public_lot_page(session: Session, lot_id: LotId) -> Raw:
         "<p><strong>本批次已召回，请勿食用。 This lot is recalled: do not use it.</strong></p>" if lot.recalled else ""
     )
     table = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    code = label(lot_id)
     html = (
         '<!doctype html><html lang="zh"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(lot.product)} {escape(lot.code)}</title><h1>批次溯源 Trace</h1>{warning}"
-        f"<table>{table}</table></html>"
+        f"<table>{table}</table>{code.decode()}</html>"
     )
     return Raw(html.encode(), "text/html; charset=utf-8")
+
+
+@public.get("/lots/<lot_id>/qr", allow=PUBLIC, answers={200: "image/svg+xml"}, refusals=(NotFound,))
+def read_public_lot_code(session: Session, lot_id: LotId) -> Raw:
+    """The QR code of a lot's trace page, for labels and papers: a picture of 30 modules that prints at any size."""
+    queries.public_lot(session, lot_id)
+    return Raw(label(lot_id), "image/svg+xml")
+
+
+def label(lot_id: UUID) -> bytes:
+    """The QR code (ISO/IEC 18004, level M: an eighth of it may be torn) of the page's address, as SVG."""
+    address = f"{settings().public_url}/v1/public/lots/lot_{lot_id.hex}/page"
+    picture = io.BytesIO()
+    segno.make_qr(address, error="m").save(picture, kind="svg", scale=4, xmldecl=False, title="溯源码 trace")
+    return picture.getvalue()

@@ -93,7 +93,7 @@ SALES = text(
     INSERT INTO search_entry (listing_id, shown, category, storage, county, province, key_county, certificates,
         season_from, season_to, price_fen, price_per_kg_fen, sold_grams, search_text, search_words, posted, stock_until)
     SELECT w.id, false, '', '', '', '', false, 0, 1, 1, 1, 1, w.sold, '', '', '',
-        (SELECT max(s.ready_to) FROM supply s WHERE s.listing_id = w.id)
+        (SELECT max(s.ready_to) FROM supply s WHERE s.listing_id = w.id AND NOT s.closed AND s.open > 0)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:sold AS bigint[])) AS w(id, sold)
     """
 )

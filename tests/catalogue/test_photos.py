@@ -167,6 +167,29 @@ def test_a_photo_that_is_taken_away_is_shown_nowhere_and_leaves_the_store(market
     assert market.client.get(f"/v1/public/photos/{second}/thumb").status_code == 200
 
 
+def test_photos_are_put_into_another_order_without_a_review(market: Market, folder: Path) -> None:
+    listing = market.submitted()
+    for size in ((400, 300), (300, 400), (500, 300)):
+        upload(market, listing, a_photo(size=size))
+        work("catalogue.")
+    listed = market.approved(listing)
+    first, second, third = (photo_id for photo_id, _ in photos(market, listing))
+    path = f"{OWN}/products/{listing['product_id']}/photos"
+    for wrong, pointer in (
+        ([second, first], "/photo_ids"),
+        ([second, second, first], "/photo_ids/1"),
+        ([second, first, "pho_" + "0" * 32], "/photo_ids/2"),
+    ):
+        refused = market.ask("seller", "PUT", path, {"photo_ids": wrong})
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, pointer)
+    assert market.ask("rival", "PUT", path, {"photo_ids": [second, first, third]}).status_code == 404
+    done = market.ask("seller", "PUT", path, {"photo_ids": [third, first, second]})
+    assert [item["id"] for item in done.json["items"]] == [third, first, second]
+    now = market.get(f"{OWN}/listings/{listing['id']}", "seller")
+    assert (now["status"], now["revision"]) == ("listed", listed["revision"] + 1)
+    assert public(market)[0]["photo"] == f"/v1/public/photos/{third}/thumb"
+
+
 def test_a_photo_that_is_taken_away_while_it_is_made_leaves_nothing(
     market: Market, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,15 @@
 """What households brought: the monthly sheet, what weighs against the lot, and what the public may see."""
 
+import re
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+import segno
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from config.settings import settings
 from shop.accounts.models import Kind
 from shop.app import create_app
 from shop.clock import move_to
@@ -21,6 +25,7 @@ from tests.stock.test_keeping import Store
 
 HEAD = "批次号,农户编号,交货日期,重量(公斤),已付金额(元),合格证编号\n"
 PATH = "/v1/cooperative/contributions/sheet"
+QUIET = 4  # modules of white around a code
 
 
 class Fields:
@@ -136,3 +141,31 @@ def test_the_public_sees_households_only_where_they_are_five_or_more(fields: Fie
     with unit_of_work() as session:
         session.get_one(Lot, a.UUID(hex=fields.lot[4:])).recalls = 1
     assert "已召回" in public.get(f"{path}/page").text
+
+
+def test_the_code_on_a_label_leads_to_the_page_of_the_lot(fields: Fields) -> None:
+    public = create_app().test_client()
+    path = f"/v1/public/lots/{fields.lot}"
+    drawn = public.get(f"{path}/qr")
+    assert (drawn.status_code, drawn.mimetype) == (200, "image/svg+xml")
+    page = public.get(f"{path}/page")
+    assert page.data.count(drawn.data) == 1
+    meant = segno.make_qr(f"{settings().public_url}{path}/page", error="m")
+    assert read_off(drawn.data, len(tuple(meant.matrix))) == [list(row) for row in meant.matrix]
+    assert public.get("/v1/public/lots/lot_" + "0" * 32 + "/qr").status_code == 404
+
+
+def read_off(svg: bytes, size: int) -> list[list[int]]:
+    """The dark and light modules that a picture shows, from the strokes of its path (`M`, `m`, `h` as segno writes)."""
+    (path,) = (node for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("path"))
+    modules = [[0] * size for _ in range(size)]
+    x = y = 0.0
+    for command, numbers in re.findall(r"([Mmh])([-\d. ]+)", path.attrib["d"]):
+        values = [float(number) for number in numbers.split()]
+        if command == "h":
+            for place in range(int(values[0])):
+                modules[int(y) - QUIET][int(x) - QUIET + place] = 1
+            x += values[0]
+        else:
+            x, y = (values[0], values[1]) if command == "M" else (x + values[0], y + values[1])
+    return modules

@@ -42,6 +42,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/cooperative/products/<product_id>/certificates": CERTIFICATE,
     "POST /v1/cooperative/certificates/<certificate_id>/replace": CERTIFICATE,
     "POST /v1/admin/certificates/<certificate_id>/review": {"decision": "return", "note": "x"},
+    "PUT /v1/cooperative/products/<product_id>/photos": {"photo_ids": ["{photo_id}"]},
     "POST /v1/cooperative/listings": {"product_id": "{product_id}", **LISTING},
     "POST /v1/cooperative/listing-imports/<listing_import_id>/confirm": {"mode": "all"},
     "PATCH /v1/cooperative/listings/<listing_id>": {"tiers": [{"min_packs": 1, "price_fen": 100}]},

@@ -148,11 +148,13 @@ class Sides:
         said = content_of(session.execute(select(*SAID).join(Product).where(Listing.id == listing.id)).one())
         session.add(ListingRevision(listing_id=listing.id, revision=1, content=said, at=a.NOW, by_user_id=a.an_id()))
         photo = ProductPhoto(
-            product_id=listing.product_id, cooperative_id=cooperative.id, status="refused",
+            product_id=listing.product_id, cooperative_id=cooperative.id, status="ready",
             sha256=side.canary.encode(), uploaded_by=a.an_id(), uploaded_at=a.NOW,
         )  # fmt: skip
         session.add(photo)
         session.flush()
+        shown = {"id": f"pht_{photo.id.hex}", "thumb": "", "large": "", "width": 1, "height": 1}
+        session.get_one(Product, listing.product_id).photos = [shown]
         side.ids |= {
             "photo_id": f"pht_{photo.id.hex}",
             "listing_id": f"lst_{listing.id.hex}",

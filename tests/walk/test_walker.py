@@ -17,8 +17,7 @@ from tests.walk.sides import Person, Side, Sides, checksum
 
 NAMES = re.compile(r"<(?:path:)?(\w+)>")
 HOLE = re.compile(r"^\{(\w+)\}$")
-PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "mapping_id"}  # the catalogue's
-PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "certificate_id"}  # the catalogue's
+PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "certificate_id", "mapping_id"}  # the catalogue's
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
     "DELETE /v1/cooperative/products/<product_id>/photos/<photo_id>",
@@ -54,6 +53,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/supplies/<supply_id>/withdraw",
     "POST /v1/cooperative/supplies/weeks",
     "PUT /v1/cooperative/application/capacities",
+    "PUT /v1/cooperative/products/<product_id>/photos",
 }
 """All that a helper may change for a cooperative: its goods, their way, and its application."""
 NOT_FOR_IDS = {"token", *WORDS}  # parts of a path that name no row

@@ -1,6 +1,7 @@
 """Photos of goods: taken in, made anew by a worker, shown and taken away."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
 from shop.catalogue.models import PhotoStatus, Product, ProductPhoto
 from shop.catalogue.service.products import change_product, own_product
-from shop.errors import NotFound, Refusal
+from shop.errors import Invalid, NotFound, Refusal
 from shop.files import service as files
 from shop.files.images import Renditions
 from shop.ids import PhotoId, PublicId
@@ -91,6 +92,22 @@ def settle(session: Session, *, photo_id: UUID, made: Renditions | None, now: da
     shown = [*product.photos, told(photo_id, made)]
     change_product(session, product, {"photos": shown}, by=SYSTEM, now=now)
     return True
+
+
+def arrange(session: Session, *, by: Actor, product_id: UUID, photo_ids: Sequence[UUID], now: datetime) -> None:
+    """Show the photos of a product in this order, the first on its card; those on sale stay there.
+
+    Invalid unless every photo that is shown is named once. Photos that are still made come behind them.
+    """
+    product = own_product(session, by, product_id)
+    shown = {one["id"]: one for one in product.photos}
+    wanted = [PUBLIC.format(photo_id) for photo_id in photo_ids]
+    for place, public in enumerate(wanted):
+        if public not in shown or public in wanted[:place]:
+            raise Invalid("This is no photo that is shown, or it was named before.", pointer=f"/photo_ids/{place}")
+    if len(wanted) < len(shown):
+        raise Invalid("Name every photo that is shown.", pointer="/photo_ids")
+    change_product(session, product, {"photos": [shown[public] for public in wanted]}, by=by, now=now)
 
 
 def told(photo_id: UUID, made: Renditions) -> dict[str, Any]:

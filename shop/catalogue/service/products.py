@@ -1,5 +1,6 @@
 """What a cooperative grows or makes: entered with its listing, changed under the reviewer's eyes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -66,6 +67,10 @@ def enter_product(session: Session, *, by: Actor, wanted: ProductIn, now: dateti
     return product.id
 
 
+def ids_of(photos: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {photo["id"] for photo in photos}
+
+
 def change_product(
     session: Session,
     product: Product,
@@ -99,7 +104,11 @@ def change_product(
         .order_by(Listing.id)
         .with_for_update()
     ).all()
-    again = bool(rules.needs_review(before, reviewed=[[1, 1]], wanted=[[1, 1]], grows=False, beyond=False, on=today))
+    other_photos = ids_of(before.get("photos", [])) != ids_of(facts.get("photos", []))
+    same: rules.Tiers = [[1, 1]]
+    again = bool(
+        rules.needs_review(before, reviewed=same, wanted=same, grows=False, beyond=False, others=other_photos, on=today)
+    )
     shown = [key for key, status in others if status in REVIEWED and key != apart_from]
     if again:
         move(session, shown, to=ListingStatus.IN_REVIEW)
