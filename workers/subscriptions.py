@@ -59,6 +59,7 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "listing.delisted": (prices.watch, storefront.land),
     "reference_prices.loaded": (prices.watch_all,),
     "price_mapping.changed": (prices.watch_all,),
+    "prices.day_began": (prices.watch_all,),
     "price_alert.opened": (notices.tell, notices.mail),
     "price_alert.explained": (notices.tell,),
     "price_alert.decided": (notices.tell, notices.mail),

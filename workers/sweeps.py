@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +19,9 @@ from shop.clock import business_day, business_now, machine_now
 from shop.db import in_unit_of_work, unit_of_work
 from shop.files import service as files
 from shop.http import idempotency
+from shop.ledger.service import PLATFORM_ID
 from shop.logistics import service as logistics
+from shop.outbox import service as outbox
 from shop.outbox.models import Numbering
 from shop.payments.service import charging, gateway_work
 from shop.reporting import rollup
@@ -78,6 +80,14 @@ def remind_of_quotas(session: Session) -> int:
 def pass_price_deadlines(session: Session) -> int:
     """Note price alerts that nobody answered in time, and prices that were not lowered by their day."""
     return watching.pass_deadlines(session, now=business_now(session))
+
+
+def watch_prices(session: Session) -> int:
+    """Have all prices on sale checked once a business day: what others ask now may have moved a verdict."""
+    now = business_now(session)
+    if note_day(session, "prices_watched", business_day(now)):
+        outbox.announce(session, "prices.day_began", now=now, seen_by=[PLATFORM_ID])
+    return 0
 
 
 def pass_selling_time(session: Session) -> int:
@@ -188,19 +198,24 @@ check.calls_out = True  # type: ignore[attr-defined]
 def check_all() -> None:
     """Prove every invariant of everything, once a night; a night that was missed is made up for at the next ring."""
     with unit_of_work() as session:
-        night = business_day(machine_now(session) - NIGHT).toordinal()
-        if (session.scalar(select(Numbering.last).where(Numbering.name == "checked_night")) or 0) >= night:
+        night = business_day(machine_now(session) - NIGHT)
+        if (session.scalar(select(Numbering.last).where(Numbering.name == "checked_night")) or 0) >= night.toordinal():
             return
     prove()
     with unit_of_work() as session:
-        session.execute(
-            insert(Numbering)
-            .values(name="checked_night", last=night)
-            .on_conflict_do_update(index_elements=["name"], set_={"last": night})
-        )
+        note_day(session, "checked_night", night)
 
 
 check_all.calls_out = True  # type: ignore[attr-defined]
+
+
+def note_day(session: Session, name: str, day: date) -> bool:
+    """Note that something is done for a day; False when it was done for that day or a later one."""
+    noted = insert(Numbering).values(name=name, last=day.toordinal())
+    done = noted.on_conflict_do_update(
+        index_elements=["name"], set_={"last": noted.excluded.last}, where=Numbering.last < noted.excluded.last
+    )
+    return session.execute(done.returning(Numbering.last)).first() is not None
 
 
 def prove(since: UUID | None = None) -> None:

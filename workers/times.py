@@ -16,6 +16,7 @@ EVERY: dict[str, float] = {
     "remind_of_quotas": 3600.0,
     "pass_selling_time": 60.0,
     "pass_price_deadlines": 60.0,
+    "watch_prices": 600.0,
     "ask_stripe": 10.0,
     "forget_old": 3600.0,
     "drop_files": 3600.0,

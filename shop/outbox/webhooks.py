@@ -61,6 +61,7 @@ PUBLISHED = (
     "photo.uploaded",
     "price_mapping.changed",
     "price_report.received",
+    "prices.day_began",
     "quota.due",
     "quota_filing.accepted",
     "quota_filing.returned",

@@ -17,7 +17,7 @@ from shop.outbox.models import Event
 from tests import builders as a
 from tests.catalogue.market import statements
 from tests.catalogue.prices import TODAY, Prices, days_from, hexed
-from workers import sweeps
+from workers import schedule, sweeps
 
 
 @pytest.fixture
@@ -121,6 +121,22 @@ def test_a_reference_that_arrives_has_all_prices_checked(market: Prices) -> None
     assert {alert["listing_id"] for alert in market.alerts()} == {
         listing["id"], *(f"lst_{peer.hex}" for peer in market.peers)
     }  # fmt: skip
+
+
+def test_every_price_is_checked_once_a_day_for_others_may_have_become_cheaper(market: Prices) -> None:
+    schedule.run("watch_prices")
+    market.work()
+    listing = market.dear(4400)
+    assert market.alerts() == []
+    with unit_of_work() as session:
+        session.execute(text("UPDATE listing SET price_fen = 2000 WHERE id = ANY(:them)"), {"them": market.peers})
+    schedule.run("watch_prices")
+    assert (market.work(), market.alerts()) == ([], [])
+    market.move(days=1)
+    for _ in range(2):
+        schedule.run("watch_prices")
+    assert market.work() == ["prices.watch_all"]
+    assert [alert["listing_id"] for alert in market.alerts()] == [listing["id"]]
 
 
 @pytest.mark.parametrize(("month", "age", "why"), [("2024-09", 15, "scored"), ("2024-08", 45, "stale")])
