@@ -89,6 +89,7 @@ class Product(Model):
         CheckConstraint("storage IN ('ambient', 'chilled', 'frozen')", name="storage"),
         CheckConstraint("shelf_life_days > 0", name="shelf_life"),
         UniqueConstraint("cooperative_id", "code"),
+        Index("ix_product_code", "code"),
         Index("ix_product_words", "category", text("word_key(name)"), text("word_key(spec)")),
     )
 

@@ -57,6 +57,16 @@ def lines_of(session: Session, supplier_order_ids: Sequence[UUID]) -> dict[UUID,
     return found
 
 
+def ordered_lines(session: Session, order_id: UUID) -> Sequence[OrderLine]:
+    """All lines of an order, whichever part they stand in, as they were ordered."""
+    return session.scalars(
+        select(OrderLine)
+        .join(SupplierOrder, SupplierOrder.id == OrderLine.supplier_order_id)
+        .where(SupplierOrder.order_id == order_id)
+        .order_by(OrderLine.id)
+    ).all()
+
+
 def terms_of(session: Session, order_id: UUID) -> str:
     """The payment terms of an order."""
     return session.execute(select(Order.terms).where(Order.id == order_id)).scalar_one()

@@ -22,6 +22,9 @@ from shop.requisitions.models import Requisition, WrongRequisitionStatus
 from shop.requisitions.schemas import (
     CheckOut,
     Decide,
+    DecidedMany,
+    DecidedOut,
+    DecideMany,
     HeldLine,
     RecordPaper,
     RequisitionIn,
@@ -161,6 +164,26 @@ def decide_requisition(
         now=now,
     )
     return shown(session, actor, requisition_id)
+
+
+@deciding.post("/requisition-decisions", allow=anyone, answers={200: DecidedMany})
+def decide_requisitions(session: Session, actor: Actor, now: datetime, body: DecideMany) -> DecidedMany:
+    """Take many decisions at once; each succeeds or is refused by itself, and the answer says which."""
+    outcomes = approving.decide_many(session, decisions=body.decisions, by=actor, now=now)
+    stands = queries.statuses(session, actor, [outcome.requisition_id for outcome in outcomes])
+    return DecidedMany(
+        items=[
+            DecidedOut(
+                requisition_id=outcome.requisition_id,
+                result=outcome.refusal.code if outcome.refusal else "done",
+                status=outcome.refusal.status if outcome.refusal else 200,
+                requisition_status=stands.get(outcome.requisition_id),
+                detail=(outcome.refusal.detail or outcome.refusal.title) if outcome.refusal else None,
+                facts=outcome.refusal.facts if outcome.refusal else {},
+            )
+            for outcome in outcomes
+        ]
+    )
 
 
 @deciding.post(

@@ -1,6 +1,6 @@
 """What may be read of requisitions, and by whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from shop.requisitions.models import (
     Requisition,
     RequisitionDecision,
     RequisitionLine,
+    RequisitionStatus,
 )
 
 DEFAULT_CHAIN = [{"role": "approver", "member": None}]
@@ -48,6 +49,12 @@ def locked(session: Session, actor: Actor, requisition_id: UUID) -> Requisition:
     if found is None:
         raise NotFound("No such requisition of yours.")
     return found
+
+
+def statuses(session: Session, actor: Actor, ids: Collection[UUID]) -> dict[UUID, RequisitionStatus]:
+    """How those of these requisitions stand that are the actor's institution's."""
+    found = visible_to(actor).where(Requisition.id.in_(ids)).with_only_columns(Requisition.id, Requisition.status)
+    return {key: RequisitionStatus(status) for key, status in session.execute(found)}
 
 
 def lines_of(session: Session, requisition_id: UUID) -> list[RequisitionLine]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from shop.http.fields import Day
+from shop.http.fields import Day, across
 from shop.http.routes import In, Out, Query
 from shop.ids import (
     AddressId,
@@ -33,6 +33,7 @@ from shop.requisitions.models import (
     Step,
 )
 
+MOST_DECISIONS = 100
 PurposeWord = Literal["canteen", "union_welfare", "other"]
 TermsWord = Literal["prepaid", "on_terms"]
 StepWord = Literal["approver", "finance", "manager"]
@@ -85,6 +86,22 @@ class Decide(In):
     def says_why(self) -> Self:
         if self.decision == "return" and self.comment is None:
             raise PydanticCustomError("comment", "a return says why in comment")
+        return self
+
+
+class DecideOne(Decide):
+    requisition_id: RequisitionId
+
+
+class DecideMany(In):
+    """Decisions, each on another requisition, at the version that was read."""
+
+    decisions: Annotated[list[DecideOne], Field(min_length=1, max_length=MOST_DECISIONS)]
+
+    @model_validator(mode="after")
+    def each_once(self) -> Self:
+        if len({one.requisition_id for one in self.decisions}) < len(self.decisions):
+            raise across("repeated", "a requisition stands in the list once", "decisions")
         return self
 
 
@@ -182,6 +199,21 @@ class DecisionOut(Out):
     paper: bool
     signed_on: str | None
     at: str
+
+
+class DecidedOut(Out):
+    """What became of a decision: `result` is `done`, or the code of the refusal with its HTTP status and facts."""
+
+    requisition_id: RequisitionId
+    result: str
+    status: int
+    requisition_status: RequisitionStatus | None
+    detail: str | None
+    facts: dict[str, Any]
+
+
+class DecidedMany(Out):
+    items: list[DecidedOut]
 
 
 class RequisitionItem(Out):

@@ -16,6 +16,7 @@ from shop.http.routes import mount
 from shop.ids import new_id
 from shop.orders.api import routes as orders
 from shop.requisitions.api import deciding, routes
+from shop.requisitions.api_lists import routes as lists
 from shop.requisitions.api_rules import routes as rules
 from tests import builders as a
 
@@ -25,7 +26,7 @@ class Office:
 
     def __init__(self) -> None:
         app = Flask("office")
-        for each in (routes, deciding, rules, orders):
+        for each in (routes, deciding, rules, lists, orders):
             mount(app, each, self.who)
         problems.install(app)
         self.client: FlaskClient = app.test_client()

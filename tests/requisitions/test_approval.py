@@ -343,3 +343,23 @@ def test_decisions_are_only_added(office: Office) -> None:
     with unit_of_work() as session:
         assert session.scalars(select(RequisitionDecision.comment)).all() == ["说明"]
         assert session.scalars(select(RequisitionDecision.at)).one() == a.NOW
+
+
+def test_many_decisions_are_taken_at_once_and_each_is_refused_by_itself(office: Office) -> None:
+    first, second, own = office.submitted(), office.submitted(), office.submitted(by="approver")
+    decisions = [
+        {"requisition_id": second["id"], "version": 1, "decision": "approve"},
+        {"requisition_id": own["id"], "version": 1, "decision": "approve"},
+        {"requisition_id": first["id"], "version": 2, "decision": "approve"},
+        {"requisition_id": f"req_{a.an_id().hex}", "version": 1, "decision": "return", "comment": "x"},
+    ]
+    told = office.call("POST", "/requisition-decisions", "approver", {"decisions": decisions}).json["items"]
+    assert [(one["requisition_id"], one["result"], one["status"], one["requisition_status"]) for one in told] == [
+        (second["id"], "done", 200, "approved"),
+        (own["id"], "own_requisition", 409, "submitted"),
+        (first["id"], "version_conflict", 412, "submitted"),
+        (decisions[3]["requisition_id"], "not_found", 404, None),
+    ]
+    assert told[2]["facts"] == {"version": 1}
+    twice = office.call("POST", "/requisition-decisions", "approver", {"decisions": decisions[:1] * 2})
+    assert (twice.status_code, twice.json["errors"][0]["pointer"]) == (422, "/decisions")

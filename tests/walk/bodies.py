@@ -33,6 +33,7 @@ ORDER = {
     "budget_unit_id": "{budget_unit_id}", "purpose": "canteen", "payment_terms": "on_terms",
 }  # fmt: skip
 REQUISITION = ORDER | {"reference": "x"}
+LIST = {"name": "x", "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}]}
 
 CERTIFICATE = {
     "kind": "green", "number": "LB-1", "issuer": "x", "expires_on": "2026-01-01", "file_id": "{file_id}",
@@ -82,9 +83,21 @@ BODIES: dict[str, Any] = {
     "PUT /v1/buyer/spending-limits": {"member_id": "{membership_id}", "window": "month", "limit_fen": 10**15},
     "POST /v1/buyer/requisitions": REQUISITION,
     "POST /v1/buyer/requisition-checks": ORDER,
+    "POST /v1/buyer/requisition-lists": LIST,
+    "PUT /v1/buyer/requisition-lists/<list_id>": LIST,
+    "POST /v1/buyer/requisition-lists/<list_id>/workings": {"headcount": 1, "meals": 1},
+    "POST /v1/buyer/requisition-lists/<list_id>/requisitions": {
+        "canteens": [
+            {"budget_unit_id": "{budget_unit_id}", "delivery_address_id": "{address_id}", "headcount": 1}
+        ],
+        "meals": 1, "purpose": "canteen", "payment_terms": "on_terms",
+    },
     "PUT /v1/buyer/requisitions/<requisition_id>": REQUISITION,
     "POST /v1/buyer/requisitions/<requisition_id>/withdraw": {"reason": "x"},
     "POST /v1/buyer/requisitions/<requisition_id>/decision": {"version": 1, "decision": "return", "comment": "x"},
+    "POST /v1/buyer/requisition-decisions": {
+        "decisions": [{"requisition_id": "{requisition_id}", "version": 1, "decision": "return", "comment": "x"}],
+    },
     "POST /v1/buyer/requisitions/<requisition_id>/paper-approval": {
         "version": 1, "file_id": "{buyer_file_id}", "signed_on": "2024-10-14",
     },

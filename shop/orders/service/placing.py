@@ -3,7 +3,7 @@
 One transaction and a constant number of set-based statements, however many lines and cooperatives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -368,8 +368,18 @@ def price(session: Session, wanted: PlaceOrder, today: date) -> list[Priced]:
 
 def judge(session: Session, wanted: Sequence[LineIn], today: date) -> tuple[list[Priced], list[dict[str, Any]]]:
     """The lines that can be ordered today, priced, and what holds the others, each with the pointer of its line."""
-    asked = {"ids": [line.listing_id for line in wanted], "on": today}
-    found = {row.id: row for row in session.execute(LISTINGS, asked)}
+    return judge_by(listings_of(session, [line.listing_id for line in wanted], today), wanted, today)
+
+
+def listings_of(session: Session, ids: Sequence[UUID], today: date) -> dict[UUID, Any]:
+    """What orders are judged by, of these listings as they are on a day."""
+    return {row.id: row for row in session.execute(LISTINGS, {"ids": ids, "on": today})}
+
+
+def judge_by(
+    found: Mapping[UUID, Any], wanted: Sequence[LineIn], today: date
+) -> tuple[list[Priced], list[dict[str, Any]]]:
+    """The same by listings that were read before."""
     lines: list[Priced] = []
     faults: list[dict[str, Any]] = []
     seen: set[UUID] = set()

@@ -1,5 +1,7 @@
 """Approve a requisition or return it, step by step; record what was approved on paper."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +19,7 @@ from shop.requisitions.models import (
     RequisitionStatus,
     WrongRequisitionStatus,
 )
+from shop.requisitions.schemas import DecideOne
 from shop.requisitions.service.drafting import become, tell
 
 
@@ -82,6 +85,39 @@ def decide(
     else:
         become(session, row, RequisitionStatus.APPROVED, step=len(steps))
         tell(session, row, "requisition.approved", by=by, now=now, reason=comment)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one decision of many: done, or refused with its reason."""
+
+    requisition_id: UUID
+    refusal: Refusal | None
+
+
+def decide_many(session: Session, *, decisions: Sequence[DecideOne], by: Actor, now: datetime) -> list[Outcome]:
+    """Take each decision in a savepoint of its own, so that one that is refused leaves the others alone.
+
+    Rows are locked in the order of their ids, whatever the order of the list; outcomes come in the order of the list.
+    """
+    outcomes: dict[UUID, Outcome] = {}
+    for one in sorted(decisions, key=lambda one: one.requisition_id):
+        refused = None
+        try:
+            with session.begin_nested():
+                decide(
+                    session,
+                    requisition_id=one.requisition_id,
+                    by=by,
+                    version=one.version,
+                    approve=one.decision == "approve",
+                    comment=one.comment,
+                    now=now,
+                )
+        except Refusal as refusal:
+            refused = refusal
+        outcomes[one.requisition_id] = Outcome(one.requisition_id, refused)
+    return [outcomes[one.requisition_id] for one in decisions]
 
 
 def record_paper(
