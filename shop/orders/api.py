@@ -28,6 +28,7 @@ from shop.orders.schemas import (
     PlaceOrder,
     SupplierOrderOut,
     line_out,
+    wishes_out,
 )
 from shop.orders.service import cancelling, placing
 from shop.stock.service.holding import Shortage
@@ -79,6 +80,8 @@ def list_orders(session: Session, actor: Actor, query: OrdersQuery) -> OrderPage
             OrderItem(
                 id=order.id,
                 number=order.number,
+                reference=order.reference,
+                deliver_on=order.deliver_on.isoformat() if order.deliver_on else None,
                 total_fen=order.total_fen,
                 purpose=order.purpose,
                 payment_terms=order.terms,
@@ -122,6 +125,7 @@ def placed_out(placed: placing.Placed) -> OrderOut:
         purpose=wanted.purpose,
         payment_terms=wanted.payment_terms,
         budget_unit_id=wanted.budget_unit_id,
+        **wishes_out(wanted),
         goods_fen=placed.goods_fen,
         freight_fen=placed.freight_fen,
         total_fen=placed.total_fen,
@@ -177,6 +181,7 @@ def order_out(session: Session, order: Order) -> OrderOut:
         purpose=order.purpose,
         payment_terms=order.terms,
         budget_unit_id=order.budget_unit_id,
+        **wishes_out(order),
         goods_fen=order.goods_fen,
         freight_fen=order.freight_fen,
         total_fen=order.total_fen,

@@ -19,7 +19,7 @@ from shop.ids import SupplierOrderId
 from shop.orders import queries, queries_fulfilment
 from shop.orders.models import Order, Status, SupplierOrder, WrongStatus
 from shop.orders.queries_fulfilment import LotShare
-from shop.orders.schemas import line_out
+from shop.orders.schemas import line_out, wishes_out
 from shop.orders.schemas_fulfilment import (
     AcceptanceLineOut,
     AcceptanceOut,
@@ -212,6 +212,7 @@ def filled_out(
         status=Status(part.status),
         buyer=BuyerOut(id=part.buyer_id, name=buyer_name),
         destination=DestinationOut(division_code=order.delivery_code, line=address_line or ""),
+        **wishes_out(order),
         goods_fen=part.goods_fen,
         freight_fen=part.freight_fen,
         accepted_goods_fen=part.accepted_goods_fen,

@@ -1,6 +1,6 @@
 """Orders, supplier orders, lines, acceptance, and the one table of moves."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -76,7 +76,7 @@ class Order(Model):
     """What one institution ordered at once. Its supplier orders carry the life; this row never changes.
 
     `approved`: it came of an approved requisition. `split_suspected`: with other orders of the same member for the same
-    unit in the days before, it passes what that member may order alone.
+    unit in the days before, it passes what that member may order alone. `reference`: the institution's own number.
     """
 
     __tablename__ = "purchase_order"
@@ -99,6 +99,11 @@ class Order(Model):
     delivery_code: Mapped[str]
     purpose: Mapped[str]
     terms: Mapped[str]
+    reference: Mapped[str | None]
+    deliver_on: Mapped[date | None]
+    deliver_from: Mapped[str | None]
+    deliver_to: Mapped[str | None]
+    note: Mapped[str | None]
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
     total_fen: Mapped[int]

@@ -1,9 +1,12 @@
 """Orders as JSON."""
 
-from typing import Annotated, Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
 from shop.ids import AddressId, BudgetUnitId, LineId, ListingId, OrderId, OrganisationId, SupplierOrderId
 from shop.orders.models import Status
@@ -24,8 +27,36 @@ class OrderLineIn(LineIn):
     min_shelf_life_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
-class PlaceOrder(In):
-    """What to order, for whose budget, where to."""
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Wishes(In):
+    """What an institution wishes beside its lines; sellers see it.
+
+    `reference` is the institution's own number. `deliver_from` and `deliver_to` are times of the day `deliver_on`.
+    """
+
+    reference: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    deliver_on: Day | None = None
+    deliver_from: Clock | None = None
+    deliver_to: Clock | None = None
+    note: Words | None = None
+
+    @model_validator(mode="after")
+    def hangs_together(self) -> Self:
+        if (self.deliver_from is None) != (self.deliver_to is None):
+            raise PydanticCustomError("window", "give both deliver_from and deliver_to, or neither")
+        if self.deliver_from is not None:
+            if self.deliver_on is None:
+                raise PydanticCustomError("window", "a time of day needs deliver_on")
+            if self.deliver_to is not None and self.deliver_from >= self.deliver_to:
+                raise PydanticCustomError("window", "deliver_to is after deliver_from")
+        return self
+
+
+class PlaceOrder(Wishes):
+    """What to order, for whose budget, where to and when."""
 
     lines: Annotated[list[OrderLineIn], Field(min_length=1, max_length=MAX_LINES)]
     delivery_address_id: AddressId
@@ -83,7 +114,17 @@ class SupplierOrderOut(Out):
     lines: list[LineOut]
 
 
-class OrderOut(Out):
+class WishesOut(Out):
+    """What was wished beside the lines, as it was ordered."""
+
+    reference: str | None
+    deliver_on: str | None
+    deliver_from: str | None
+    deliver_to: str | None
+    note: str | None
+
+
+class OrderOut(WishesOut):
     """An order with its split. `status` is the least advanced of its living parts, or cancelled.
 
     `approved`: it came of an approved requisition. `split_suspected`: together with others of the same member and unit
@@ -108,6 +149,8 @@ class OrderOut(Out):
 class OrderItem(Out):
     id: OrderId
     number: str
+    reference: str | None
+    deliver_on: str | None
     total_fen: int
     purpose: str
     payment_terms: str
@@ -138,3 +181,31 @@ def line_out(line: Any) -> LineOut:
         freight_fen=line.freight_fen,
         bucket=line.dimensions["bucket"],
     )
+
+
+class Wished(Protocol):
+    """Whatever holds wishes: what was sent, or the row that keeps it."""
+
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def deliver_on(self) -> date | None: ...
+    @property
+    def deliver_from(self) -> str | None: ...
+    @property
+    def deliver_to(self) -> str | None: ...
+    @property
+    def note(self) -> str | None: ...
+
+
+WISHES = tuple(Wishes.model_fields)
+
+
+def wishes_of(held: Wished) -> dict[str, Any]:
+    """Wishes by their names, as they are sent and kept."""
+    return {name: getattr(held, name) for name in WISHES}
+
+
+def wishes_out(held: Wished) -> dict[str, Any]:
+    """The same as JSON."""
+    return wishes_of(held) | {"deliver_on": held.deliver_on.isoformat() if held.deliver_on else None}

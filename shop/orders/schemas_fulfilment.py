@@ -8,7 +8,7 @@ from shop.http.fields import across
 from shop.http.routes import In, Out, Query
 from shop.ids import AcceptanceId, LineId, LocationId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
 from shop.orders.models import Status
-from shop.orders.schemas import LineOut
+from shop.orders.schemas import LineOut, WishesOut
 from shop.stock.schemas_documents import MissingOut
 
 Packs = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -150,7 +150,7 @@ class SupplierOrderPage(Out):
     next: str | None
 
 
-class FilledOrderOut(Out):
+class FilledOrderOut(WishesOut):
     """A supplier order as its cooperative sees it. `lots` from packing on, `shipment` from shipping on."""
 
     id: SupplierOrderId

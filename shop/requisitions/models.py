@@ -117,6 +117,7 @@ class RequisitionLine(Model):
     place: Mapped[int] = mapped_column(primary_key=True)
     listing_id: Mapped[UUID] = mapped_column(ForeignKey("listing.id"))
     packs: Mapped[int]
+    min_shelf_life_days: Mapped[int | None]
     unit_fen: Mapped[int | None]
 
 

@@ -22,7 +22,7 @@ from shop.ids import (
     RequisitionId,
     UserId,
 )
-from shop.orders.schemas import MAX_LINES, LineIn
+from shop.orders.schemas import PlaceOrder, WishesOut, Words, wishes_out
 from shop.requisitions.models import (
     ApprovalDelegation,
     ApprovalRule,
@@ -37,38 +37,10 @@ MOST_DECISIONS = 100
 PurposeWord = Literal["canteen", "union_welfare", "other"]
 TermsWord = Literal["prepaid", "on_terms"]
 StepWord = Literal["approver", "finance", "manager"]
-Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Words = Annotated[str, Field(min_length=1, max_length=500)]
-Lines = Annotated[list[LineIn], Field(min_length=1, max_length=MAX_LINES)]
 
 
-class RequisitionIn(In):
-    """What is meant to be bought, for whose budget, where to and when; the whole of it, a change replaces it all.
-
-    `reference` is the institution's own number. `deliver_from` and `deliver_to` are times of the day `deliver_on`.
-    """
-
-    lines: Lines
-    budget_unit_id: BudgetUnitId
-    delivery_address_id: AddressId
-    purpose: PurposeWord
-    payment_terms: TermsWord
-    reference: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    deliver_on: Day | None = None
-    deliver_from: Clock | None = None
-    deliver_to: Clock | None = None
-    note: Words | None = None
-
-    @model_validator(mode="after")
-    def hangs_together(self) -> Self:
-        if (self.deliver_from is None) != (self.deliver_to is None):
-            raise PydanticCustomError("window", "give both deliver_from and deliver_to, or neither")
-        if self.deliver_from is not None:
-            if self.deliver_on is None:
-                raise PydanticCustomError("window", "a time of day needs deliver_on")
-            if self.deliver_to is not None and self.deliver_from >= self.deliver_to:
-                raise PydanticCustomError("window", "deliver_to is after deliver_from")
-        return self
+class RequisitionIn(PlaceOrder):
+    """What is meant to be bought, for whose budget, where to and when; the whole of it, a change replaces it all."""
 
 
 class Withdraw(In):
@@ -177,6 +149,7 @@ class LineOut(Out):
 
     listing_id: ListingId
     quantity: int
+    min_shelf_life_days: int | None
     unit_fen: int | None
 
 
@@ -220,6 +193,7 @@ class RequisitionItem(Out):
     id: RequisitionId
     number: str | None
     reference: str | None
+    deliver_on: str | None
     status: RequisitionStatus
     version: int
     budget_unit_id: BudgetUnitId
@@ -228,16 +202,12 @@ class RequisitionItem(Out):
     created_at: str
 
 
-class RequisitionOut(RequisitionItem):
+class RequisitionOut(RequisitionItem, WishesOut):
     """A requisition as it stands. `next_step` is the place in `chain` of the step that it waits for."""
 
     buyer_id: OrganisationId
     delivery_address_id: AddressId
     payment_terms: str
-    deliver_on: str | None
-    deliver_from: str | None
-    deliver_to: str | None
-    note: str | None
     made_by: UserId
     submitted_by: UserId | None
     submitted_at: str | None
@@ -324,6 +294,7 @@ def item_fields(row: Requisition) -> dict[str, Any]:
         "id": row.id,
         "number": row.number,
         "reference": row.reference,
+        "deliver_on": row.deliver_on.isoformat() if row.deliver_on else None,
         "status": RequisitionStatus(row.status),
         "version": row.version,
         "budget_unit_id": row.budget_unit_id,
@@ -338,21 +309,25 @@ def requisition_out(
 ) -> RequisitionOut:
     waits = row.status == RequisitionStatus.SUBMITTED
     return RequisitionOut(
-        **item_fields(row),
+        **item_fields(row) | wishes_out(row),
         buyer_id=row.buyer_id,
         delivery_address_id=row.address_id,
         payment_terms=row.terms,
-        deliver_on=row.deliver_on.isoformat() if row.deliver_on else None,
-        deliver_from=row.deliver_from,
-        deliver_to=row.deliver_to,
-        note=row.note,
         made_by=row.made_by,
         submitted_by=row.submitted_by,
         submitted_at=row.submitted_at.isoformat() if row.submitted_at else None,
         chain=chain_out(row.chain or []),
         next_step=row.step if waits else None,
         order_id=row.order_id,
-        lines=[LineOut(listing_id=line.listing_id, quantity=line.packs, unit_fen=line.unit_fen) for line in lines],
+        lines=[
+            LineOut(
+                listing_id=line.listing_id,
+                quantity=line.packs,
+                min_shelf_life_days=line.min_shelf_life_days,
+                unit_fen=line.unit_fen,
+            )
+            for line in lines
+        ],
         decisions=[decision_out(said) for said in decisions],
     )
 

@@ -8,9 +8,9 @@ from pydantic_core import PydanticCustomError
 from shop.http.fields import Day
 from shop.http.routes import In, Out
 from shop.ids import AddressId, BudgetUnitId, ListingId, RequisitionId, RequisitionListId
-from shop.orders.schemas import MAX_LINES
+from shop.orders.schemas import MAX_LINES, Words
 from shop.requisitions.models_lists import RequisitionList, RequisitionListLine
-from shop.requisitions.schemas import PurposeWord, RequisitionOut, TermsWord, Words
+from shop.requisitions.schemas import PurposeWord, RequisitionOut, TermsWord
 
 PastedFaultCode = Literal["unreadable", "unknown_code", "ambiguous_code", "repeated"]
 MOST_SUBSTITUTES = 5

@@ -10,10 +10,9 @@ from typing import IO, NamedTuple
 
 from shop.sheets import xlsx
 from shop.sheets.text import SheetError, trimmed, unquoted
-from shop.sheets.xlsx import MAX_COLUMNS, Cell, Limits, too_large
+from shop.sheets.xlsx import HEADER_WITHIN, MAX_COLUMNS, Cell, Limits, too_large
 
 MAX_FILE = 20 * 2**20
-_HEADER_WITHIN = 20  # rows that may stand above the header: a title, a note, a date
 
 
 class Row(NamedTuple):
@@ -82,7 +81,7 @@ def stream(source: IO[bytes], *, sheet: str | None = None, limits: Limits = xlsx
     else:
         cells = _csv_rows(source, limits)
     rows = _cleaned(cells)
-    first = list(islice(rows, _HEADER_WITHIN * 2))
+    first = list(islice(rows, HEADER_WITHIN * 2))
     if not first:
         raise SheetError("empty", "The file has no rows.", "文件中没有数据。")
     header, last = _header(first, merged)
@@ -103,7 +102,7 @@ def _header(rows: list[Row], merged: xlsx.Merged) -> tuple[tuple[str, ...], int]
     width = max(len(row.cells) for row in rows)
     first = rows[0]
     if width > 1:
-        several = (row for row in rows[:_HEADER_WITHIN] if sum(cell is not None for cell in row.cells) > 1)
+        several = (row for row in rows[:HEADER_WITHIN] if sum(cell is not None for cell in row.cells) > 1)
         first = next(several, first)
     last = first.number
     if any(top == bottom == first.number and right > left for top, left, bottom, right in merged):
@@ -153,7 +152,7 @@ def _csv_rows(source: IO[bytes], limits: Limits) -> Iterator[tuple[int, list[Cel
                 count += len(record)
                 if len(record) > MAX_COLUMNS:
                     raise too_large(f"more than {MAX_COLUMNS} columns", f"超过 {MAX_COLUMNS} 列")
-                if number > limits.rows + _HEADER_WITHIN or count > limits.cells:
+                if number > limits.rows + HEADER_WITHIN or count > limits.cells:
                     raise too_large(f"more than {limits.rows} rows or {limits.cells} cells", f"超过 {limits.rows} 行")
                 yield number, [unquoted(cell) for cell in record]
         except csv.Error as error:

@@ -23,12 +23,16 @@ Cell = str | int | float | bool | date | datetime | None
 MAX_ENTRIES = 1_000
 MAX_RATIO = 200
 MAX_COLUMNS = 256
+HEADER_WITHIN = 20  # rows that may stand above the header, and with it: a title, a note, a date
 MAX_CELL_TEXT = 32_767  # what Excel itself allows in a cell
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may hold; `text` is characters, of the shared texts of an xlsx file and twice that of its cells."""
+    """What a file may hold: `rows` beside those above its data, `text` in characters.
+
+    That is of the shared texts of an xlsx file, and twice that of its cells.
+    """
 
     rows: int = 100_000
     cells: int = 1_000_000
@@ -317,7 +321,7 @@ class _Worksheet(_Parser):
                 if values:
                     self.rows.append((row, values))
                     taken += 1
-                    if taken > limits.rows:
+                    if taken > limits.rows + HEADER_WITHIN:
                         raise too_large(f"more than {limits.rows} rows", f"超过 {limits.rows} 行")
             elif name == "rPh":
                 phonetic -= 1

@@ -9,7 +9,7 @@ import json
 import random
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -261,17 +261,16 @@ def a_price_change_is_seen(port: int, shelf: Shelf) -> None:
             assert (first["id"], first["price_fen"]) == (f"lst_{shelf.ids[5].hex}", price), first
 
 
-def run() -> list[str]:
+def run() -> Iterator[str]:
     """List, detail and search as shares of hello; page 200 against page 1; 100,000 listings against 10,000."""
 
     from shop.catalogue.models import CATEGORIES
 
-    lines: list[str] = []
     with ground.engine() as engine, ground.hello() as (hello_port, _), ground.shop() as (port, pid):
         shelf = Shelf()
         shelf.fill(SMALL)
         a_price_change_is_seen(port, shelf)
-        lines.append("a price changed through HTTP stood in each of the next answers of every process")
+        yield ("a price changed through HTTP stood in each of the next answers of every process")
         categories = sorted(CATEGORIES)
         serial = count()
 
@@ -323,17 +322,17 @@ def run() -> list[str]:
             )
 
         small = measure({"list": among(starts()), "detail": details})
-        lines.append(told(f"list of 24, category and price, {SMALL} listings", small["list"], "must 25 %, aim 40 %"))
-        lines.append(told("detail", small["detail"], "must 30 %, aim 50 %"))
+        yield (told(f"list of 24, category and price, {SMALL} listings", small["list"], "must 25 %, aim 40 %"))
+        yield (told("detail", small["detail"], "must 30 %, aim 50 %"))
         path = f"/v1/public/listings?category={categories[0]}&sort=price"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
             tag = answer.headers["ETag"]
         same = measure({"304": lambda _n: load.get(path, f"If-None-Match: {tag}\r\n")}, 304)["304"]
-        lines.append(told("the same unchanged, 304", same, "must 60 %, aim 100 %"))
+        yield (told("the same unchanged, 304", same, "must 60 %, aim 100 %"))
         cached = measure({"same": lambda _n: load.get(path)})["same"]
-        lines.append(told("the same unchanged, 200", cached, "no figure asked"))
+        yield (told("the same unchanged, 200", cached, "no figure asked"))
         pages = measure({"page 1": among(pages_from(0)), "page 200": among(pages_from(199 * 24))})
-        lines.append(f"page 200 against page 1: {pages['page 200'][0] / pages['page 1'][0]:.2f} (must 0.9)")
+        yield (f"page 200 against page 1: {pages['page 200'][0] / pages['page 1'][0]:.2f} (must 0.9)")
         provinces = sorted({f"{code[:2]}0000" for code in shelf.counties})
         facets = measure(
             {
@@ -344,24 +343,22 @@ def run() -> list[str]:
                 ),
             }
         )
-        lines += [told(f"list by {name}", found, "no figure asked") for name, found in facets.items()]
+        yield from [told(f"list by {name}", found, "no figure asked") for name, found in facets.items()]
         words = {word: among(first_pages(word)) for word in (COMMON[0], RARE[0], LONG[0], "苹牛")}
         searched = measure(words)
         for name, found in searched.items():
-            lines.append(told(f"search {name}", found, "must 10 %, aim 20 %"))
+            yield (told(f"search {name}", found, "must 10 %, aim 20 %"))
         for word, often in (COMMON, RARE, LONG):
-            lines.append(f"  {word}: {counted(port, quote(word))} found of {often}")
-        lines += plans(shelf)
-        lines += counts(port)
+            yield (f"  {word}: {counted(port, quote(word))} found of {often}")
+        yield from plans(shelf)
+        yield from counts(port)
         shelf.fill(LARGE)
-        lines += counts(port)
+        yield from counts(port)
         large = measure({"list": among(starts()), "detail": details} | words)
         share = large["list"][1] / small["list"][1]
-        lines.append(
-            told(f"list, {LARGE} listings", large["list"], f"{share:.2f} of that of {SMALL}; must 0.87, aim 0.95")
-        )
+        yield (told(f"list, {LARGE} listings", large["list"], f"{share:.2f} of that of {SMALL}; must 0.87, aim 0.95"))
         before = {name: found[2] for name, found in searched.items()}
-        lines += [
+        yield from [
             told(
                 f"search {name}, {LARGE} listings",
                 large[name],
@@ -369,9 +366,8 @@ def run() -> list[str]:
             )
             for name in words
         ]
-        lines += plans(shelf)
-        lines.append(f"hello: {load.middle(yardsticks):.0f}/s, median of {len(yardsticks)} rounds")
-    return lines
+        yield from plans(shelf)
+        yield (f"hello: {load.middle(yardsticks):.0f}/s, median of {len(yardsticks)} rounds")
 
 
 def counts(port: int) -> list[str]:

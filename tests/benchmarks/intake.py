@@ -134,9 +134,8 @@ class Uploader:
         return self.wait(made, "applied"), time.monotonic() - began
 
 
-def run() -> list[str]:
+def run() -> Iterator[str]:
     """10,000 rows from upload to review queue, again, and as a change of listed prices; memory of 100,000 rows."""
-    lines: list[str] = []
     with ground.engine(), ground.shop() as (port, _), processes() as worker:
         from shop.accounts.models import Kind
         from shop.accounts.service import logging_in
@@ -169,14 +168,14 @@ def run() -> list[str]:
                     {"c": cooperative_of(session, made)},
                 ).one()
             assert tuple(left) == (SMALL, SMALL, SMALL), left
-            lines.append(
+            yield (
                 f"{SMALL:,} new listings by {name}: {SMALL / (trying + applying):,.0f} rows/s from upload to review,"
                 f" revisioned and with their search words (trial {trying:.2f} s, applied {applying:.2f} s;"
                 " must 3,000/s, aim 6,000/s)"
             )
         again, trying = seller.tried(data)
         assert again["diff"]["unchanged"] == SMALL, again
-        lines.append(f"the same file again: {SMALL / trying:,.0f} rows/s, nothing changes")
+        yield (f"the same file again: {SMALL / trying:,.0f} rows/s, nothing changes")
         with unit_of_work() as session:
             session.execute(
                 text(
@@ -189,7 +188,7 @@ def run() -> list[str]:
         made, trying = seller.tried(csv_bytes(sheet(SMALL, counties, cheaper=5)))
         assert (made["diff"]["changed"], made["diff"]["to_review"]) == (SMALL, 0), made
         made, applying = seller.applied(made)
-        lines.append(
+        yield (
             f"{SMALL:,} prices of listings on sale: {SMALL / (trying + applying):,.0f} rows/s from upload to the list"
             f" (trial {trying:.2f} s, applied {applying:.2f} s)"
         )
@@ -206,12 +205,11 @@ def run() -> list[str]:
             made, applying = seller.applied(made)
             peak.over.set()
             peak.join()
-            lines.append(
+            yield (
                 f"{LARGE:,} rows by {name} ({len(data) / 2**20:.1f} MiB): {LARGE / (trying + applying):,.0f} rows/s;"
                 f" the worker grew from {idle:.0f} MB by {tried_at - idle:.0f} MB in the trial,"
                 f" {peak.most - idle:.0f} MB in all (must {most} MB)"
             )
-    return lines
 
 
 def cooperative_of(session: Any, made: Any) -> Any:

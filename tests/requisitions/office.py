@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from shop.accounts.models import Organisation
 from shop.actor import Actor, Role
 from shop.db import unit_of_work
 from shop.files import service as files
 from shop.http import problems
 from shop.http.routes import mount
 from shop.ids import new_id
+from shop.logistics.api import selling as filling
 from shop.orders.api import routes as orders
+from shop.orders.models import SupplierOrder
 from shop.requisitions.api import deciding, routes
 from shop.requisitions.api_lists import routes as lists
 from shop.requisitions.api_rules import routes as rules
@@ -26,7 +30,7 @@ class Office:
 
     def __init__(self) -> None:
         app = Flask("office")
-        for each in (routes, deciding, rules, lists, orders):
+        for each in (routes, deciding, rules, lists, orders, filling):
             mount(app, each, self.who)
         problems.install(app)
         self.client: FlaskClient = app.test_client()
@@ -101,6 +105,18 @@ class Office:
 
     def place(self, row: Any, by: str = "requester") -> Any:
         return self.call("POST", f"/requisitions/{row['id']}/place", by)
+
+    def sold(self, supplier_order_id: str) -> Any:
+        """A supplier order as its cooperative sees it."""
+        with unit_of_work() as session:
+            part = session.get_one(SupplierOrder, UUID(hex=supplier_order_id.rpartition("_")[2]))
+            seller = a.a_member(session, session.get_one(Organisation, part.cooperative_id))
+        self.people["seller"] = seller
+        answer = self.client.get(
+            f"/v1/cooperative/supplier-orders/{supplier_order_id}", headers={"Authorization": "seller"}
+        )
+        assert answer.status_code == 200, answer.json
+        return answer.json
 
     def rule(self, **wanted: Any) -> Any:
         body = {"step": 1, "role": "approver", "from_fen": 0, "valid_from": "2024-01-01"} | wanted

@@ -363,3 +363,44 @@ def test_many_decisions_are_taken_at_once_and_each_is_refused_by_itself(office: 
     assert told[2]["facts"] == {"version": 1}
     twice = office.call("POST", "/requisition-decisions", "approver", {"decisions": decisions[:1] * 2})
     assert (twice.status_code, twice.json["errors"][0]["pointer"]) == (422, "/decisions")
+
+
+WISHES = {
+    "reference": "2024-采-0815", "deliver_on": "2024-10-21", "deliver_from": "06:30", "deliver_to": "09:00",
+    "note": "从北门进，冷链车限高 3.2 米",
+}  # fmt: skip
+
+
+def test_what_is_wished_goes_from_the_requisition_to_the_order_and_its_sellers(office: Office) -> None:
+    row = office.approved(**WISHES)
+    lines = office.body()["lines"]
+    lines[0]["min_shelf_life_days"] = 7
+    changed = office.call("PUT", f"/requisitions/{row['id']}", "requester", office.body(**WISHES) | {"lines": lines}, 1)
+    assert [line["min_shelf_life_days"] for line in changed.json["lines"]] == [7, None]
+    again = office.call("POST", f"/requisitions/{row['id']}/submit", "requester").json
+    office.decide(again, "approver")
+    placed = office.place(row)
+    order = office.call("GET", f"/orders/{placed.json['id']}", "requester").json
+    for shown in (row, placed.json, order):
+        assert {name: shown[name] for name in WISHES} == WISHES
+    listed = office.call("GET", "/orders", "requester").json["items"][0]
+    assert (listed["reference"], listed["deliver_on"]) == (WISHES["reference"], WISHES["deliver_on"])
+    kept = {
+        line["listing_id"]: line["min_shelf_life_days"] for part in order["supplier_orders"] for line in part["lines"]
+    }
+    assert sorted(kept.values(), key=str) == [7, None]
+    for part in order["supplier_orders"]:
+        sold = office.sold(part["id"])
+        assert {name: sold[name] for name in WISHES} == WISHES
+        assert sold["destination"]["line"]
+
+
+def test_an_order_is_refused_for_a_day_that_has_passed_and_for_half_a_window(office: Office) -> None:
+    for wrong, pointer in (
+        ({"deliver_on": "2024-10-14"}, "/deliver_on"),
+        ({"deliver_on": "2024-10-21", "deliver_from": "09:00"}, ""),
+        ({"deliver_on": "2024-10-21", "deliver_from": "09:00", "deliver_to": "08:00"}, ""),
+        ({"deliver_from": "08:00", "deliver_to": "09:00"}, ""),
+    ):
+        answer = office.call("POST", "/orders", "manager", office.body(**wrong))
+        assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, pointer)

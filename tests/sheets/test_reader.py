@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 import pytest
 from python_calamine import CalamineWorkbook
 
-from shop.sheets.reader import read
+from shop.sheets.reader import read, stream
 from shop.sheets.text import SheetError
+from shop.sheets.xlsx import HEADER_WITHIN, Limits
 from tests.sheets.helpers import packed, worksheet, xlsx
 
 HALF_PAST_EIGHT = datetime(2026, 1, 31, 8, 30)  # noqa: DTZ001  a spreadsheet date has no zone
@@ -244,3 +245,19 @@ def test_a_small_file_that_unpacks_into_a_large_one_is_refused_fast_and_in_littl
     assert why in ("too_large", "too_large_unpacked", "damaged")
     assert float(seconds) < 5
     assert int(mebibytes) < 100
+
+
+@pytest.mark.parametrize("made_as", ["xlsx", "csv"])
+def test_as_many_rows_as_may_be_are_read_below_their_titles(made_as):
+    limits = Limits(rows=200)
+
+    def count(rows: int) -> int:
+        table = [["价目表"], ["品名", "数量"], *([f"苹果{n}", n] for n in range(rows))]
+        text = "\n".join(",".join(str(cell) for cell in row) for row in table)
+        data = xlsx(*table) if made_as == "xlsx" else text.encode()
+        return len(list(stream(io.BytesIO(data), limits=limits).rows))
+
+    assert count(200) == 200
+    with pytest.raises(SheetError) as refused:
+        count(200 + HEADER_WITHIN)
+    assert refused.value.reason == "too_large"

@@ -28,7 +28,7 @@ from shop.ledger import service as ledger
 from shop.money import split
 from shop.orders.models import Order, OrderHistory, OrderLine, Status, SupplierOrder, Terms
 from shop.orders.models_budgets import BudgetEntry
-from shop.orders.schemas import LineIn, OrderLineIn, PlaceOrder
+from shop.orders.schemas import LineIn, OrderLineIn, PlaceOrder, wishes_of
 from shop.orders.service import budgeting
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
@@ -320,11 +320,13 @@ def quote(session: Session, *, actor: Actor, wanted: PlaceOrder, on: date) -> Qu
 
 
 def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: date) -> tuple[Any, Any]:
-    """The budget unit and the address, in one statement.
+    """The budget unit and the address, in one statement; Invalid for a day of delivery that has passed.
 
     They are the buyer's own; or a unit that the buyer has a mandate for, as its caterer or union, and then a place of
     either. What was never the buyer's to name is as missing.
     """
+    if wanted.deliver_on is not None and wanted.deliver_on < today:
+        raise Invalid("The day of delivery has passed.", pointer="/deliver_on")
     row = session.execute(
         WHOSE_AND_WHERE,
         {
@@ -496,6 +498,7 @@ def rows_of(
         "delivery_code": address.division_code,
         "purpose": wanted.purpose,
         "terms": wanted.payment_terms,
+        **wishes_of(wanted),
         "goods_fen": placed.goods_fen,
         "freight_fen": placed.freight_fen,
         "total_fen": placed.total_fen,

@@ -11,8 +11,8 @@ from shop.accounts.service.numbering import next_number
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import BEIJING, business_day
-from shop.errors import Invalid, Refusal, VersionConflict
-from shop.orders.schemas import OrderLineIn, PlaceOrder
+from shop.errors import Refusal, VersionConflict
+from shop.orders.schemas import OrderLineIn, PlaceOrder, wishes_of
 from shop.orders.service import placing
 from shop.outbox import service as outbox
 from shop.requisitions import queries
@@ -94,29 +94,21 @@ def change(
 def check(session: Session, by: Actor, wanted: RequisitionIn, now: datetime) -> None:
     """What a draft is refused for: whose unit and address it names, and goods that nobody sells."""
     today = business_day(now)
-    if wanted.deliver_on is not None and wanted.deliver_on < today:
-        raise Invalid("The day of delivery has passed.", pointer="/deliver_on")
-    placing.whose_and_where(session, by, placed_from(wanted), today)
+    placing.whose_and_where(session, by, wanted, today)
     _, faults = placing.judge(session, wanted.lines, today)
     unknown = [fault for fault in faults if fault["code"] in ("not_listed", "repeated")]
     if unknown:
         raise placing.NotOrderable(errors=unknown)
 
 
-def placed_from(wanted: RequisitionIn) -> PlaceOrder:
-    return PlaceOrder(
-        lines=[OrderLineIn(listing_id=line.listing_id, quantity=line.quantity) for line in wanted.lines],
-        delivery_address_id=wanted.delivery_address_id,
-        budget_unit_id=wanted.budget_unit_id,
-        purpose=wanted.purpose,
-        payment_terms=wanted.payment_terms,
-    )
-
-
 def order_of(row: Requisition, lines: list[RequisitionLine]) -> PlaceOrder:
     """The order that a requisition stands for."""
     return PlaceOrder(
-        lines=[OrderLineIn(listing_id=line.listing_id, quantity=line.packs) for line in lines],
+        lines=[
+            OrderLineIn(listing_id=line.listing_id, quantity=line.packs, min_shelf_life_days=line.min_shelf_life_days)
+            for line in lines
+        ],
+        **wishes_of(row),
         delivery_address_id=row.address_id,
         budget_unit_id=row.budget_unit_id,
         purpose=row.purpose,  # type: ignore[arg-type]
@@ -126,15 +118,11 @@ def order_of(row: Requisition, lines: list[RequisitionLine]) -> PlaceOrder:
 
 def fields_of(wanted: RequisitionIn) -> dict[str, Any]:
     return {
-        "reference": wanted.reference,
         "budget_unit_id": wanted.budget_unit_id,
         "address_id": wanted.delivery_address_id,
         "purpose": wanted.purpose,
         "terms": wanted.payment_terms,
-        "deliver_on": wanted.deliver_on,
-        "deliver_from": wanted.deliver_from,
-        "deliver_to": wanted.deliver_to,
-        "note": wanted.note,
+        **wishes_of(wanted),
     }
 
 
@@ -142,7 +130,13 @@ def write_lines(session: Session, requisition_id: UUID, wanted: RequisitionIn) -
     session.execute(
         insert(RequisitionLine),
         [
-            {"requisition_id": requisition_id, "place": place, "listing_id": line.listing_id, "packs": line.quantity}
+            {
+                "requisition_id": requisition_id,
+                "place": place,
+                "listing_id": line.listing_id,
+                "packs": line.quantity,
+                "min_shelf_life_days": line.min_shelf_life_days,
+            }
             for place, line in enumerate(wanted.lines)
         ],
     )

@@ -14,7 +14,7 @@ from shop.clock import business_day
 from shop.errors import Invalid, Refusal
 from shop.ids import ListingId, PublicId
 from shop.orders import queries as orders
-from shop.orders.schemas import LineIn
+from shop.orders.schemas import OrderLineIn
 from shop.orders.service import placing
 from shop.requisitions import queries, queries_lists
 from shop.requisitions.schemas import RequisitionIn
@@ -60,7 +60,7 @@ def draw_up_one(
     session: Session, by: Actor, wanted: DrawUp, canteen: CanteenIn, worked: list[WorkedLine], now: datetime
 ) -> DrawnUp:
     lines = [
-        LineIn(listing_id=line.listing_id, quantity=line.quantity)
+        OrderLineIn(listing_id=line.listing_id, quantity=line.quantity)
         for line in worked
         if line.listing_id is not None and line.quantity is not None
     ]
@@ -113,13 +113,11 @@ def copy_order(session: Session, *, order_id: UUID, by: Actor, now: datetime) ->
     """
     order = orders.order(session, by, order_id)
     bought = [
-        LineIn(listing_id=line.listing_id, quantity=line.packs) for line in orders.ordered_lines(session, order.id)
+        OrderLineIn(listing_id=line.listing_id, quantity=line.packs) for line in orders.ordered_lines(session, order.id)
     ]
     _, faults = placing.judge(session, bought, business_day(now))
     gone = {int(one["pointer"].split("/")[2]): one for one in faults if one["code"] in ("not_listed", "repeated")}
-    kept = [
-        LineIn(listing_id=line.listing_id, quantity=line.quantity) for n, line in enumerate(bought) if n not in gone
-    ]
+    kept = [line for n, line in enumerate(bought) if n not in gone]
     if not kept:
         raise placing.NotOrderable(errors=list(gone.values()))
     made = drafting.make(
