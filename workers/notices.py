@@ -28,6 +28,7 @@ SUBJECTS = {
     "report_id": PublicId("prep"),
     "supplier_order_id": PART,
     "application_id": PublicId("app"),
+    "standing_order_id": PublicId("sto"),
     "requisition_id": PublicId("req"),
     "suspected_id": PublicId("ord"),
     "filing_id": PublicId("qfil"),

@@ -95,6 +95,8 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "requisition.submitted": (notices.tell,),
     "requisition.approved": (notices.tell,),
     "requisition.returned": (notices.tell,),
+    "standing_order.ran": (notices.tell,),
+    "standing_order.fell_short": (notices.tell, notices.mail),
     "quota.due": (notices.tell, notices.mail),
     "quota_filing.accepted": (notices.tell,),
     "quota_filing.returned": (notices.tell, notices.mail),

@@ -25,6 +25,7 @@ from shop.outbox import service as outbox
 from shop.outbox.models import Numbering
 from shop.payments.service import charging, gateway_work
 from shop.reporting import rollup
+from shop.requisitions.service import running
 from shop.stock.service import offering
 from shop.storefront import landing
 
@@ -80,6 +81,15 @@ def remind_of_quotas(session: Session) -> int:
 def pass_price_deadlines(session: Session) -> int:
     """Note price alerts that nobody answered in time, and prices that were not lowered by their day."""
     return watching.pass_deadlines(session, now=business_now(session))
+
+
+def run_standing_orders() -> None:
+    """Run the standing orders that are due, each in a unit of work of its own."""
+    while in_unit_of_work(lambda session: running.run_next(session, now=business_now(session))):
+        pass
+
+
+run_standing_orders.calls_out = True  # type: ignore[attr-defined]  # a morning has many, and other work does not wait
 
 
 def watch_prices(session: Session) -> int:

@@ -17,11 +17,12 @@ EVERY: dict[str, float] = {
     "pass_selling_time": 60.0,
     "pass_price_deadlines": 60.0,
     "watch_prices": 600.0,
+    "run_standing_orders": 60.0,
     "ask_stripe": 10.0,
     "forget_old": 3600.0,
     "drop_files": 3600.0,
     "check": 300.0,
     "check_all": 1800.0,
 }
-APART = frozenset({"ask_stripe", "forget_old", "drop_files", "check", "check_all"})
+APART = frozenset({"ask_stripe", "forget_old", "run_standing_orders", "drop_files", "check", "check_all"})
 """Those marked `calls_out`: they wait for somebody else or take long, and are done where other work does not wait."""

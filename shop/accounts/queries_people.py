@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, case, exists, false, func, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, ApiToken, Membership, Organisation, User, may_be_entered
+from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User, may_be_entered
 from shop.accounts.models_people import Invitation, RecoveryCode, TwoStep
 from shop.accounts.queries_admission import of_regions
 from shop.actor import Actor, Audience, Role
@@ -29,6 +29,37 @@ def in_reach(actor: Actor) -> Select[Membership]:
     if actor.has(Role.MANAGER):
         return found.where(Membership.organisation_id == actor.organisation_id)
     return found.where(false())
+
+
+def acting_member(session: Session, membership_id: UUID) -> Actor | None:
+    """A member as they may act now, for work that is done in their name; None when they do no more.
+
+    That is when the membership ended, or its person or organisation is not active.
+    """
+    row = session.execute(
+        select(Membership, Organisation.kind)
+        .join(Organisation, Organisation.id == Membership.organisation_id)
+        .join(User, User.id == Membership.user_id)
+        .where(
+            Membership.id == membership_id,
+            Membership.ended_at.is_(None),
+            Organisation.status == "active",
+            User.status == "active",
+        )
+        .execution_options(populate_existing=True)
+    ).first()
+    if row is None:
+        return None
+    member, kind = row
+    return Actor(
+        user_id=member.user_id,
+        membership_id=member.id,
+        organisation_id=member.organisation_id,
+        audience=AUDIENCE[Kind(kind)],
+        roles=frozenset(Role(role) for role in member.roles),
+        order_limit_fen=member.order_limit_fen,
+        regions=tuple(member.regions),
+    )
 
 
 def people(memberships: Select[Membership]) -> Select[Membership, User, bool]:

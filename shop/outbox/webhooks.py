@@ -82,6 +82,8 @@ PUBLISHED = (
     "selling_right.revoked",
     "selling_right.suspended",
     "shipment.delivered",
+    "standing_order.fell_short",
+    "standing_order.ran",
     "supplier_order.accepted",
     "supplier_order.cancelled",
     "supplier_order.confirmed",

@@ -21,12 +21,14 @@ def visible_to(actor: Actor) -> Select[RequisitionList]:
     )
 
 
-def one(session: Session, actor: Actor, list_id: UUID, *, lock: bool = False) -> RequisitionList:
+def one(
+    session: Session, actor: Actor, list_id: UUID, *, lock: bool = False, pointer: str | None = None
+) -> RequisitionList:
     """One of the institution's lists, or NotFound."""
     wanted = visible_to(actor).where(RequisitionList.id == list_id).execution_options(populate_existing=True)
     found = session.scalars(wanted.with_for_update() if lock else wanted).first()
     if found is None:
-        raise NotFound("No such list of yours.")
+        raise NotFound("No such list of yours.", pointer=pointer)
     return found
 
 

@@ -9,6 +9,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from shop import clock
 from shop.accounts.models import Organisation
 from shop.actor import Actor, Role
 from shop.db import unit_of_work
@@ -22,6 +23,7 @@ from shop.orders.models import SupplierOrder
 from shop.requisitions.api import deciding, routes
 from shop.requisitions.api_lists import routes as lists
 from shop.requisitions.api_rules import routes as rules
+from shop.requisitions.api_standing import routes as standing
 from tests import builders as a
 
 
@@ -30,7 +32,7 @@ class Office:
 
     def __init__(self) -> None:
         app = Flask("office")
-        for each in (routes, deciding, rules, lists, orders, filling):
+        for each in (routes, deciding, rules, lists, standing, orders, filling):
             mount(app, each, self.who)
         problems.install(app)
         self.client: FlaskClient = app.test_client()
@@ -52,6 +54,12 @@ class Office:
 
     def who(self, session: Session) -> tuple[Actor, datetime] | None:
         return a.behind(session, self.people.get(request.headers.get("Authorization", "")), self.now)
+
+    def at(self, instant: datetime) -> None:
+        """Let it be that time for everybody."""
+        self.now = instant
+        with unit_of_work() as session:
+            clock.move_to(session, instant)
 
     def user(self, name: str) -> str:
         return f"usr_{self.people[name].user_id.hex}"

@@ -33,6 +33,10 @@ ORDER = {
     "budget_unit_id": "{budget_unit_id}", "purpose": "canteen", "payment_terms": "on_terms",
 }  # fmt: skip
 REQUISITION = ORDER | {"reference": "x"}
+STANDING = {
+    "list_id": "{list_id}", "budget_unit_id": "{budget_unit_id}", "delivery_address_id": "{address_id}", "headcount": 1,
+    "meals": 1, "purpose": "canteen", "payment_terms": "on_terms", "every_days": 7, "run_on": "2024-11-01",
+}  # fmt: skip
 LIST = {"name": "x", "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}]}
 
 CERTIFICATE = {
@@ -84,6 +88,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/buyer/requisitions": REQUISITION,
     "POST /v1/buyer/requisition-checks": ORDER,
     "POST /v1/buyer/requisition-lists": LIST,
+    "POST /v1/buyer/standing-orders": STANDING,
+    "PUT /v1/buyer/standing-orders/<standing_id>": STANDING,
     "PUT /v1/buyer/requisition-lists/<list_id>": LIST,
     "POST /v1/buyer/requisition-lists/<list_id>/workings": {"headcount": 1, "meals": 1},
     "POST /v1/buyer/requisition-lists/<list_id>/requisitions": {

@@ -349,6 +349,15 @@ class Sides:
         assert self.call("POST", f"/v1/buyer/requisitions/{made.json['id']}/submit", asker).status_code == 200
         kept = {"name": side.canary, "lines": [{"listing_id": ids["listing_id"], "quantity": 1}]}
         ids["list_id"] = self.call("POST", "/v1/buyer/requisition-lists", buyer, kept).json["id"]
+        standing = (
+            BODIES["POST /v1/buyer/standing-orders"]
+            | {"reference": side.canary}
+            | {
+                name: ids[name.replace("delivery_", "")]
+                for name in ("list_id", "budget_unit_id", "delivery_address_id")
+            }
+        )
+        ids["standing_id"] = self.call("POST", "/v1/buyer/standing-orders", buyer, standing).json["id"]
         budget = BODIES["PUT /v1/buyer/budgets"] | {"budget_unit_id": ids["budget_unit_id"], "year": 2024}
         budget |= {"purpose": "union_welfare", "reason": side.canary}
         ids["budget_id"] = self.call("PUT", "/v1/buyer/budgets", buyer, budget).json["id"]
