@@ -12,6 +12,7 @@ from shop.catalogue.models import Listing
 from shop.db import in_unit_of_work, unit_of_work
 from shop.notices.models import Notice
 from shop.orders.models import Order
+from shop.outbox.models import Event
 from shop.requisitions.models_standing import StandingOrder, StandingRun, StandingRunLine
 from shop.requisitions.service import running
 from shop.requisitions.service.standing import WrongStandingStatus
@@ -20,7 +21,8 @@ from tests.outbox.helpers import work
 from tests.requisitions.office import Office
 from tests.requisitions.test_lists import kept, word
 from tests.stock.proof import checks_find_nothing
-from workers import schedule
+from workers import deliveries, schedule
+from workers.relay import number_and_fan_out
 
 TODAY = a.NOW.date()
 
@@ -249,8 +251,10 @@ def each_cycle_once(office: Office, number: int) -> None:
     assert len(placed) == orders == number // 2
     assert {row.code for row in cycles if row.result != "placed"} <= {"nothing_orderable", "not_enough_supply"}
     assert dict(tuple(row) for row in outcomes) == {"as_listed": number // 2, "left_out": number - number // 2}
-    while work("notices.tell"):
-        pass
+    in_unit_of_work(number_and_fan_out)
+    with unit_of_work() as session:
+        short = session.scalars(select(Event.id).where(Event.kind == "standing_order.fell_short")).all()
+    assert {deliveries.run(event_id, "notices.tell") for event_id in short} == {True}
     with unit_of_work() as session:
         told = session.scalar(select(func.count()).where(Notice.kind == "standing_order.fell_short"))
     assert told == number - number // 2
