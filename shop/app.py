@@ -35,7 +35,7 @@ log = structlog.get_logger()
 VERSION = "0.1.0"
 ROOMS = (
     "accounts", "catalogue", "catalogue.monitoring", "stock", "storefront", "orders", "requisitions", "payments",
-    "logistics", "reporting", "jobs", "notices", "files", "ledger", "outbox",
+    "logistics", "reporting", "jobs", "notices", "files", "ledger", "regions", "outbox",
 )  # fmt: skip
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))

@@ -10,12 +10,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import BigInteger, Engine, MetaData, Text, TextClause, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
 from config.settings import settings
-from shop.errors import Busy
+from shop.errors import Busy, Refusal
 from shop.ids import new_id
 
 Result = TypeVar("Result")
@@ -169,6 +169,22 @@ def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3,
                 raise Busy("The database is not answering.") from error
             raise
     raise AssertionError("unreachable")
+
+
+UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"
+
+
+@contextmanager
+def unless_taken(session: Session, refusal: Refusal) -> Iterator[None]:
+    """Refuse so, with nothing of the block done, when another row has what must be there once."""
+    try:
+        with session.begin_nested():
+            yield
+            session.flush()
+    except IntegrityError as error:
+        if sqlstate(error) not in (UNIQUE_VIOLATION, EXCLUSION_VIOLATION):
+            raise
+        raise refusal from error
 
 
 Rows = Sequence[Mapping[str, Any]]

@@ -11,7 +11,6 @@ from shop.accounts.schemas_mandates import (
     AssistIn,
     AssistMandateOut,
     AssistMandatePage,
-    MandatesQuery,
     NewAgentMandate,
     NewAssistMandate,
     NewAssistMandateFor,
@@ -24,7 +23,7 @@ from shop.accounts.service.reviewing import OwnRecommendation
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, audience, roles
+from shop.http.routes import NO_KEY, PageQuery, Routes, audience, roles
 from shop.ids import AgentMandateId, AssistMandateId
 
 auth = Routes("/v1", tag="Account")
@@ -47,7 +46,7 @@ def register_agent_mandate(session: Session, actor: Actor, now: datetime, body: 
 
 
 @own.get("/agent-mandates", allow=audience(Audience.COOPERATIVE), answers={200: AgentMandatePage})
-def list_agent_mandates(session: Session, actor: Actor, query: MandatesQuery) -> AgentMandatePage:
+def list_agent_mandates(session: Session, actor: Actor, query: PageQuery) -> AgentMandatePage:
     """The mandates in which the organisation is agent or principal, newest first."""
     question = f"agent mandates {actor.organisation_id.hex}"
     after = cursors.decode_id(question, query.cursor) if query.cursor else None
@@ -82,7 +81,7 @@ def revoke_agent_mandate(
     return agent_mandate_out(agent_mandating.revoke(session, by=actor, mandate_id=agent_mandate_id, now=now))
 
 
-def assist_page(session: Session, actor: Actor, query: MandatesQuery) -> AssistMandatePage:
+def assist_page(session: Session, actor: Actor, query: PageQuery) -> AssistMandatePage:
     question = f"assist mandates {actor.organisation_id.hex} {actor.user_id.hex}"
     after = cursors.decode_id(question, query.cursor) if query.cursor else None
     found = queries.assist_mandates(session, actor, after=after, limit=query.limit)
@@ -102,7 +101,7 @@ def give_assist_mandate(session: Session, actor: Actor, now: datetime, body: New
 
 
 @own.get("/assist-mandates", allow=audience(Audience.COOPERATIVE), answers={200: AssistMandatePage})
-def list_own_assist_mandates(session: Session, actor: Actor, query: MandatesQuery) -> AssistMandatePage:
+def list_own_assist_mandates(session: Session, actor: Actor, query: PageQuery) -> AssistMandatePage:
     """Who may enter for the cooperative, newest first."""
     return assist_page(session, actor, query)
 
@@ -134,7 +133,7 @@ def give_assist_mandate_for(
 
 
 @county.get("/assist-mandates", allow=seer, answers={200: AssistMandatePage})
-def list_assist_mandates(session: Session, actor: Actor, query: MandatesQuery) -> AssistMandatePage:
+def list_assist_mandates(session: Session, actor: Actor, query: PageQuery) -> AssistMandatePage:
     """The mandates of the reviewer's counties, and the helper's own, newest first."""
     return assist_page(session, actor, query)
 

@@ -15,7 +15,6 @@ from shop.accounts.schemas_people import (
     Invite,
     MemberOut,
     MemberPage,
-    PageQuery,
     ReachQuery,
     ReasonIn,
     ResetInPerson,
@@ -26,7 +25,7 @@ from shop.accounts.service import inviting, managing_members, resetting
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, roles
+from shop.http.routes import NO_KEY, PageQuery, Routes, roles
 from shop.ids import InvitationId, MembershipId, OrganisationId
 
 managing = Routes("/v1/me/organisation", tag="Members", people_only=True)

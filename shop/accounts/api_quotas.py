@@ -41,13 +41,12 @@ from shop.accounts.schemas_quotas import (
     relaxation_out,
     rule_out,
 )
-from shop.accounts.schemas_units import PageQuery
 from shop.accounts.service import filing, ruling
 from shop.accounts.service.assessing import REFUSALS as JUDGED
 from shop.accounts.service.filing import OwnFiling
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound
-from shop.http.routes import Routes, roles
+from shop.http.routes import PageQuery, Routes, roles
 from shop.ids import QuotaFilingId
 
 buyer = Routes("/v1/buyer", tag="Quotas")

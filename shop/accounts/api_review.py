@@ -13,7 +13,6 @@ from shop.accounts.schemas_admission import (
     Decision,
     DecisionItem,
     DecisionPage,
-    DecisionsQuery,
     OutcomeOut,
     OutcomesOut,
     QueueQuery,
@@ -30,7 +29,7 @@ from shop.actor import Actor, Audience, Role
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, roles
+from shop.http.routes import NO_KEY, PageQuery, Routes, roles
 from shop.ids import ApplicationId, OrganisationId
 
 routes = Routes("/v1/admin", tag="Review", people_only=True)
@@ -85,7 +84,7 @@ def review_application(
 
 
 @routes.get("/applications/reviews", allow=reviewer, answers={200: DecisionPage})
-def list_application_reviews(session: Session, actor: Actor, query: DecisionsQuery) -> DecisionPage:
+def list_application_reviews(session: Session, actor: Actor, query: PageQuery) -> DecisionPage:
     """What was decided, newest first; a county reviewer sees what was of the reviewer's counties."""
     question = f"application reviews {actor.user_id.hex}"
     before = cursors.decode_id(question, query.cursor) if query.cursor else None

@@ -11,7 +11,6 @@ from shop.accounts.schemas_people import (
     ApiTokenPage,
     MadeTokenOut,
     MakeToken,
-    PageQuery,
     ScopesOut,
     token_fields,
 )
@@ -19,7 +18,7 @@ from shop.accounts.service import making_tokens
 from shop.actor import Actor, Role
 from shop.errors import NotFound
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, roles, scopes_of
+from shop.http.routes import NO_KEY, PageQuery, Routes, roles, scopes_of
 from shop.ids import TokenId
 
 routes = Routes("/v1/me/tokens", tag="Tokens", people_only=True)

@@ -36,7 +36,6 @@ from shop.accounts.schemas_units import (
     NewUnionMandate,
     NewUnit,
     OfferLink,
-    PageQuery,
     UnitOut,
     UnitPage,
     UnitsQuery,
@@ -53,7 +52,7 @@ from shop.accounts.service.mandating import NotAUnion, WrongMandateStatus
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, audience, roles
+from shop.http.routes import NO_KEY, PageQuery, Routes, audience, roles
 from shop.ids import AddressId, BudgetUnitId, BuyingMandateId, InvoiceProfileId, UnitLinkId
 
 routes = Routes("/v1/buyer", tag="Institution")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation
 from shop.accounts.models_admission import (
+    FILLED_IN,
     Application,
     ApplicationDocument,
     ApplicationReview,
@@ -24,6 +25,7 @@ from shop.accounts.models_admission import (
 )
 from shop.accounts.models_mandates import AssistMandate
 from shop.actor import Actor, Audience, Role
+from shop.clock import business_day
 from shop.db import seeing_all
 from shop.errors import NotFound
 from shop.files.models import StoredFile
@@ -183,8 +185,18 @@ def document_kinds(session: Session, on: date) -> Sequence[DocumentRule]:
     ).all()
 
 
+def ruled_on(application: Application, today: date) -> date:
+    """The day whose rules an application goes by: that on which it was handed in, today while it is filled in."""
+    if application.submitted_at is None or application.status in FILLED_IN:
+        return today
+    return business_day(application.submitted_at)
+
+
 def missing(session: Session, application: Application, kind: str, found: Parts, on: date) -> list[tuple[str, str]]:
-    """What an application lacks on a day, as pointers with a sentence; a document that has lapsed is lacking."""
+    """What an application lacks on a day, as pointers with a sentence; a document that has lapsed is lacking.
+
+    Which documents it needs does not change while it is under review.
+    """
     lacking = []
     if not application.linkage.strip():
         lacking.append(("/linkage", "say how farmers benefit"))
@@ -198,7 +210,7 @@ def missing(session: Session, application: Application, kind: str, found: Parts,
         needed_of.add("agents")
     return lacking + [
         (f"/documents/{rule.kind}", f"{rule.name} / {rule.name_en}")
-        for rule in document_kinds(session, on)
+        for rule in document_kinds(session, ruled_on(application, on))
         if rule.needed_of in needed_of and rule.kind not in held
     ]
 

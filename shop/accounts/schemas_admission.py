@@ -258,11 +258,6 @@ class DecisionPage(Out):
     next: str | None
 
 
-class DecisionsQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
-
-
 class MissingOut(Out):
     pointer: str
     detail: str

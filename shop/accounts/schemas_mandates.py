@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from shop.accounts.models_mandates import AgentMandate, AssistMandate
 from shop.http.fields import Day, across
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out
 from shop.ids import AgentMandateId, AssistMandateId, FileId, OrganisationId, UserId
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -86,11 +86,6 @@ class AssistMandateOut(Out):
 class AssistMandatePage(Out):
     items: list[AssistMandateOut]
     next: str | None
-
-
-class MandatesQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 def agent_mandate_out(mandate: AgentMandate) -> AgentMandateOut:

@@ -9,7 +9,7 @@ from shop.accounts.models import ApiToken, Membership, Organisation, User
 from shop.accounts.models_people import Invitation
 from shop.accounts.schemas import Device, Login, OrganisationOut, Password
 from shop.actor import Actor, Role
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery
 from shop.ids import InvitationId, MembershipId, OrganisationId, SessionId, TokenId, UserId
 
 Contact = Annotated[str, Field(min_length=3, max_length=200)]
@@ -21,11 +21,6 @@ Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Roles = Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=20)]
 Regions = Annotated[list[Annotated[str, Field(pattern=r"^\d{6}$")]], Field(max_length=200)]
 Limit = Annotated[int, Field(ge=0, le=10**12)]
-
-
-class PageQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class ReachQuery(PageQuery):

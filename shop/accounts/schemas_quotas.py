@@ -13,9 +13,9 @@ from shop.accounts.models_quotas import (
     QuotaRelaxation,
     QuotaRule,
 )
-from shop.accounts.schemas_units import DivisionCode, Document, Level, PageQuery, Reason
+from shop.accounts.schemas_units import DivisionCode, Document, Level, Reason
 from shop.http.fields import Day
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery, Query
 from shop.ids import BudgetUnitId, BuyingMandateId, QuotaFilingId, QuotaRuleId
 
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]

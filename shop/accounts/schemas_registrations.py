@@ -7,8 +7,8 @@ from pydantic import Field
 from shop.accounts.models import Organisation
 from shop.accounts.models_units import Registration, RegistrationStatus
 from shop.accounts.schemas_people import FirstMember
-from shop.accounts.schemas_units import Code, DivisionCode, InvoiceIn, Level, Name, PageQuery, Reason, Uscc
-from shop.http.routes import In, Out
+from shop.accounts.schemas_units import Code, DivisionCode, InvoiceIn, Level, Name, Reason, Uscc
+from shop.http.routes import In, Out, PageQuery
 from shop.ids import OrganisationId, RegistrationId
 
 BuyerKind = Literal["budget_unit", "canteen", "trade_union", "enterprise"]

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from shop.accounts.models import Address, BudgetUnit
 from shop.accounts.models_units import BuyingMandate, InvoiceProfile, UnitLink
 from shop.http.fields import Day
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery
 from shop.ids import AddressId, BudgetUnitId, BuyingMandateId, InvoiceProfileId, OrganisationId, UnitLinkId
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -17,11 +17,6 @@ Uscc = Annotated[str, Field(pattern=r"^[0-9A-Z]{18}$")]
 Level = Literal["central", "province", "prefecture", "county", "township"]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Document = Annotated[str, Field(min_length=1, max_length=300)]
-
-
-class PageQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class NewUnit(In):

@@ -72,6 +72,12 @@ SENTENCES = {
     "The first tier begins at min_packs or below.": "首个阶梯的件数不得大于 min_packs。",
     "an application stands in the list once": "同一申请在列表中只出现一次",
     "a return names the fields to correct, another decision names none": "退回须指明待更正的字段，其他结论不指明",
+    "an indicator is named where a list counts, and only there": "清单用于计入统计时须指明指标，其他用途不填指标",
+    # dated rules
+    "A rule begins on a day to come.": "规则须自将来某日起施行。",
+    "A rule ends on a day to come.": "规则须于将来某日终止。",
+    "This rule ends on {} already.": "该规则已定于 {} 终止。",
+    "Another step stands in this position on some of these days.": "该时段内已有其他步骤占用此顺序。",
     # admission and organisations
     "A buyer does not become a seller, nor a seller a buyer.": "采购单位与销售单位不能互相变更。",
     "Decline what was proposed.": "对已提出的授权请选择不同意。",

@@ -18,12 +18,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import structlog
 from flask import Flask, Response, request
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
@@ -48,6 +48,13 @@ class Query(BaseModel):
     """The base of query models: like In, but values come as text and are read as what they should be."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class PageQuery(Query):
+    """One page of a list: at most so many, after the place that the cursor of the page before names."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class Out(BaseModel):

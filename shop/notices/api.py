@@ -7,16 +7,11 @@ from sqlalchemy.orm import Session
 
 from shop.actor import Actor
 from shop.http import cursors
-from shop.http.routes import ANY_MEMBER, In, Out, Query, Routes
+from shop.http.routes import ANY_MEMBER, In, Out, PageQuery, Routes
 from shop.ids import NoticeId
 from shop.notices import service
 
 routes = Routes("/v1/me", tag="Notices")
-
-
-class NoticeQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class NoticeOut(Out):
@@ -45,7 +40,7 @@ class Marked(Out):
 
 
 @routes.get("/notices", allow=ANY_MEMBER, answers={200: NoticePage})
-def list_notices(session: Session, actor: Actor, query: NoticeQuery) -> NoticePage:
+def list_notices(session: Session, actor: Actor, query: PageQuery) -> NoticePage:
     """What the organisation was told, newest first."""
     before = cursors.decode_id("notices", query.cursor) if query.cursor else None
     found = service.of_organisation(session, actor, before=before, limit=query.limit + 1)

@@ -16,7 +16,7 @@ from shop.orders.service.placing import NotOrderable
 from shop.requisitions import queries_lists as queries
 from shop.requisitions.api import shown
 from shop.requisitions.models_lists import RequisitionList
-from shop.requisitions.schemas import PageQuery
+from shop.http.routes import PageQuery
 from shop.requisitions.schemas_lists import (
     CopiedOut,
     DrawnUpMany,

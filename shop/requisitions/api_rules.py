@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound
 from shop.http import cursors
-from shop.http.routes import Routes, audience, roles
+from shop.http.routes import PageQuery, Routes, audience, roles
 from shop.ids import ApprovalDelegationId, ApprovalRuleId
 from shop.requisitions import queries
 from shop.requisitions.models import ApprovalDelegation, ApprovalRule
@@ -17,7 +17,6 @@ from shop.requisitions.schemas import (
     EndRule,
     NewDelegation,
     NewRule,
-    PageQuery,
     RuleOut,
     RulePage,
     delegation_out,

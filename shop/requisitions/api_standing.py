@@ -12,7 +12,7 @@ from shop.http.routes import Routes, audience, roles
 from shop.ids import StandingOrderId
 from shop.requisitions import queries_standing as queries
 from shop.requisitions.models_standing import StandingOrder, StandingRun
-from shop.requisitions.schemas import PageQuery
+from shop.http.routes import PageQuery
 from shop.requisitions.schemas_standing import (
     RunPage,
     StandingIn,

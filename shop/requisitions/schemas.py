@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from shop.http.fields import Day, across
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery
 from shop.ids import (
     AddressId,
     ApprovalDelegationId,
@@ -86,9 +86,7 @@ class RecordPaper(In):
     comment: Words | None = None
 
 
-class RequisitionsQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
+class RequisitionsQuery(PageQuery):
     status: RequisitionStatus | None = None
     waiting_for_me: bool = False
 
@@ -137,11 +135,6 @@ class NewDelegation(In):
 def check_days(first: date, last: date | None) -> None:
     if last is not None and last <= first:
         raise PydanticCustomError("days", "valid_to is after valid_from")
-
-
-class PageQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class LineOut(Out):

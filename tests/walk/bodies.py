@@ -166,6 +166,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/admin/quota-relaxations": {
         "unit_id": "{unit_id}", "year": 2024, "rate_bp": 500, "document": "x",
     },
+    "POST /v1/admin/admission-steps/<step_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/admin/admission-documents/<document_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/admin/list-rules/<list_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/applications/<application_id>/review": DECISION,
     "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
@@ -235,6 +238,9 @@ SHARED = {
     "POST /v1/admin/price-alerts/<alert_id>/take-up": "the platform decides everybody's",
     "POST /v1/admin/price-alerts/<alert_id>/decide": "the platform decides everybody's",
     "POST /v1/admin/reference-mappings/<mapping_id>/end": "the platform's policy",
+    "POST /v1/admin/admission-steps/<step_rule_id>/end": "the platform's policy",
+    "POST /v1/admin/admission-documents/<document_rule_id>/end": "the platform's policy",
+    "POST /v1/admin/list-rules/<list_rule_id>/end": "the platform's policy",
 }
 """Operations whose path names what both sides may reach."""
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import AUDIENCE, BudgetUnit, Kind, Organisation
-from shop.accounts.models_admission import Application, ApplicationStatus, Purpose
+from shop.accounts.models_admission import Application, ApplicationStatus, DocumentRule, Purpose, StepRule
 from shop.accounts.models_units import BuyingMandate, InvoiceProfile, Registration, UnitLink
 from shop.accounts.schemas_quotas import NewFiling
 from shop.accounts.service import filing, granting, logging_in
@@ -28,6 +28,7 @@ from shop.orders.service import allocating
 from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
+from shop.regions.models import ListRule
 from shop.stock.models import Lot, Supply
 from shop.stock.schemas_keeping import KeepAt
 from shop.stock.schemas_recalls import OrderRecall
@@ -94,6 +95,7 @@ class Sides:
             self.trade(session, world, side)
             self.institution(session, world, side)
             self.admission(session, side)
+            self.policy(session, side)
         self.ask_for_more(side)
         self.ask_for_prices(side)
         self.ask_for_mandates(side)
@@ -235,6 +237,15 @@ class Sides:
             "returned_id": f"qfil_{returned.id.hex}",
             "top_filing_id": f"qfil_{of_top.id.hex}",
         }
+
+    def policy(self, session: Session, side: Side) -> None:
+        """Rules of the platform, which are the same for both sides."""
+        for name, prefix, rule in (
+            ("step_rule_id", "step", StepRule),
+            ("document_rule_id", "drule", DocumentRule),
+            ("list_rule_id", "lrule", ListRule),
+        ):
+            side.ids[name] = f"{prefix}_{session.scalars(select(rule.id).order_by(rule.id).limit(1)).one().hex}"
 
     def admission(self, session: Session, side: Side) -> None:
         """The cooperative's right and its draft, an application that waits for review, an agent and a county office."""

@@ -22,10 +22,10 @@ from shop.accounts.models_admission import (
 )
 from shop.accounts.schemas_admission import Apply, CapacityIn, ChangeApplication
 from shop.accounts.service import inviting, registering
-from shop.accounts.service.managing_units import unless_taken
 from shop.actor import NOBODY, Actor, Audience, Role
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.files import service as files
 from shop.http.parsing import fault
@@ -145,7 +145,7 @@ def begin_again(session: Session, *, by: Actor, now: datetime) -> Application:
     if last is not None and last.status not in ENDED:
         raise ApplicationOpen
     if organisation.status == "rejected":
-        with unless_taken(session, detail="Another organisation has this code now.", pointer=""):
+        with unless_taken(session, Invalid("Another organisation has this code now.", pointer="")):
             organisation.status = "applying"
     purpose = Purpose.ADMISSION
     if organisation.selling_until is not None:

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from shop.accounts import queries_units
 from shop.accounts.models import AUDIENCE, Kind, Organisation
 from shop.accounts.schemas_organisations import CorrectOrganisation
-from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.registering_buyers import OrganisationClosed
 from shop.accounts.uscc import is_valid
 from shop.actor import Actor, Audience
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound
 from shop.outbox import service as outbox
 from shop.regions import service as regions
@@ -52,7 +52,7 @@ def correct(
     if not after:
         return organisation
     before = {name: getattr(organisation, name) for name in after}
-    with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
+    with unless_taken(session, Invalid("Another organisation has this code.", pointer="/uscc")):
         for name, value in after.items():
             setattr(organisation, name, value)
     audit.record(

@@ -22,10 +22,10 @@ from shop.accounts.models_quotas import (
 from shop.accounts.models_units import UnitClosed
 from shop.accounts.schemas_quotas import Figures, NewFiling
 from shop.accounts.service.assessing import Assessed, assess, check_mandate, check_year, grounds, judge_sharing
-from shop.accounts.service.managing_units import unless_taken
 from shop.actor import Actor, Audience
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -78,7 +78,7 @@ def draft(session: Session, *, by: Actor, wanted: NewFiling, now: datetime) -> Q
     if filing is None:
         filing = QuotaFiling(unit_id=unit.id, year=wanted.year, status=FilingStatus.DRAFT)
         fill(filing, figures, assessed)
-        with unless_taken(session, detail="The unit has a filing of this year.", pointer="/year"):
+        with unless_taken(session, Invalid("The unit has a filing of this year.", pointer="/year")):
             session.add(filing)
     elif filing.status == FilingStatus.DRAFT:
         fill(filing, figures, assessed)

@@ -10,11 +10,11 @@ from shop.accounts import queries_units as queries
 from shop.accounts.models import Address
 from shop.accounts.models_units import InvoiceProfile
 from shop.accounts.schemas_units import AddressIn, ChangeAddress, InvoiceIn
-from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.uscc import is_valid
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound
 
 TAKEN = "Another address of the organisation has this label."
@@ -24,7 +24,7 @@ def add(session: Session, *, by: Actor, wanted: AddressIn, now: datetime) -> Add
     """A new place of delivery."""
     queries.require_division(session, wanted.division_code, business_day(now), pointer="/division_code")
     made = Address(organisation_id=by.organisation_id, **wanted.model_dump())
-    with unless_taken(session, detail=TAKEN, pointer="/label"):
+    with unless_taken(session, Invalid(TAKEN, pointer="/label")):
         session.add(made)
     audit.record(session, by=by, action="create", kind="address", subject=made.id, now=now)
     return made

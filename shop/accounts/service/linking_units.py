@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from shop.accounts import queries_units as queries
 from shop.accounts.models import AUDIENCE
 from shop.accounts.models_units import LINK_NEXT, LinkStatus, UnitLink
-from shop.accounts.service.managing_units import open_unit, put_below, unless_taken
+from shop.accounts.service.managing_units import open_unit, put_below
 from shop.actor import Actor, Audience
 from shop.audit import service as audit
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -35,7 +36,7 @@ def offer(session: Session, *, by: Actor, parent_id: UUID, uscc: str, now: datet
     made = UnitLink(
         parent_id=parent_id, organisation_id=organisation_id, offered_by_id=by.organisation_id, offered_at=now
     )
-    with unless_taken(session, detail="This organisation was asked already.", pointer="/uscc"):
+    with unless_taken(session, Invalid("This organisation was asked already.", pointer="/uscc")):
         session.add(made)
     audit.record(session, by=by, action="offer", kind="unit_link", subject=made.id, now=now)
     outbox.announce(session, "unit_link.offered", now=now, seen_by=[organisation_id], link_id=made.id)

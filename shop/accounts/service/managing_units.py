@@ -1,12 +1,10 @@
 """Make, change, move and close the budget units of a tree."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_units as queries
@@ -16,6 +14,7 @@ from shop.accounts.schemas_units import ChangeUnit, NewUnit
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 
 
@@ -46,21 +45,8 @@ class UnitHasSubordinates(Refusal):
     title, title_zh = "There are open units below.", "该单位下仍有未停用的下级单位。"
 
 
-@contextmanager
-def unless_taken(session: Session, *, detail: str, pointer: str) -> Iterator[None]:
-    """Invalid, with nothing of the block done, when another row has what must be there once."""
-    try:
-        with session.begin_nested():
-            yield
-            session.flush()
-    except IntegrityError as error:
-        if getattr(error.orig, "sqlstate", "") not in ("23505", "23P01"):
-            raise
-        raise Invalid(detail, pointer=pointer) from error
-
-
 def code_once(session: Session) -> AbstractContextManager[None]:
-    return unless_taken(session, detail="Another unit of the organisation has this code.", pointer="/code")
+    return unless_taken(session, Invalid("Another unit of the organisation has this code.", pointer="/code"))
 
 
 def create(session: Session, *, by: Actor, wanted: NewUnit, now: datetime) -> BudgetUnit:

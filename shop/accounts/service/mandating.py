@@ -11,10 +11,10 @@ from shop.accounts import queries_units as queries
 from shop.accounts.models import BudgetUnit, Kind, Organisation
 from shop.accounts.models_units import MANDATE_NEXT, BuyingMandate, MandateKind, MandateStatus, UnitClosed
 from shop.accounts.schemas_units import NewCatererMandate, NewUnionMandate
-from shop.accounts.service.managing_units import unless_taken
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -86,7 +86,7 @@ def propose(session: Session, *, by: Actor, wanted: NewUnionMandate, now: dateti
 
 
 def keep(session: Session, by: Actor, made: BuyingMandate, told: UUID, now: datetime) -> BuyingMandate:
-    with unless_taken(session, detail=TAKEN, pointer="/from"):
+    with unless_taken(session, Invalid(TAKEN, pointer="/from")):
         session.add(made)
     audit.record(session, by=by, action=made.status, kind="buying_mandate", subject=made.id, now=now)
     tell(session, made, told, now)

@@ -15,12 +15,12 @@ from shop.accounts.models_admission import Application
 from shop.accounts.models_people import Invitation
 from shop.accounts.models_units import InvoiceProfile, Registration
 from shop.accounts.service import granting
-from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.passwords import hash_of
 from shop.accounts.uscc import is_valid
 from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
 from shop.audit import service as audit_service
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid
 
 ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
@@ -74,7 +74,7 @@ def register(
         status="applying" if applying else "active",
         created_at=now,
     )
-    with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
+    with unless_taken(session, Invalid("Another organisation has this code.", pointer="/uscc")):
         session.add(organisation)
     if by.audience is Audience.SYSTEM and AUDIENCE[kind] is Audience.COOPERATIVE and not applying:
         today = business_day(now)
@@ -140,7 +140,7 @@ def register_user(
     if not email and not phone:
         raise Invalid("Give a phone or an e-mail.", pointer="/email")
     user = User(email=email, phone=phone, name=name, password_hash=password_hash or hash_of(password or ""))
-    with unless_taken(session, detail="This phone or e-mail is taken.", pointer="/email" if email else "/phone"):
+    with unless_taken(session, Invalid("This phone or e-mail is taken.", pointer="/email" if email else "/phone")):
         session.add(user)
     session.add(
         Membership(

@@ -14,12 +14,12 @@ from shop.accounts.models_units import REGISTRATION_NEXT, InvoiceProfile, Regist
 from shop.accounts.schemas_registrations import ChangeRegistration, Register
 from shop.accounts.service import inviting
 from shop.accounts.service.keeping_addresses import checked
-from shop.accounts.service.managing_units import unless_taken
 from shop.accounts.service.registering import has_members, make_way
 from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -63,7 +63,7 @@ def register(session: Session, *, wanted: Register, now: datetime) -> tuple[Regi
         status="applying",
         created_at=now,
     )
-    with unless_taken(session, detail="Another organisation has this code.", pointer="/uscc"):
+    with unless_taken(session, Invalid("Another organisation has this code.", pointer="/uscc")):
         session.add(organisation)
     inviting.invite_first(
         session, organisation_id=organisation.id, member=wanted.member, roles=BUYER_ROLES, order_limit_fen=0, now=now

@@ -140,7 +140,8 @@ WORDS = frozenset({"linkage", "name", "name_en", "division_code", *SHOWN})
 def refuse_pointers(session: Session, application: Application, wanted: Decision, on: date) -> None:
     """Refuse fields that the application does not show, each named; a document is named by its place or its kind."""
     found = queries.parts(session, application.id)
-    kinds = {rule.kind for rule in queries.document_kinds(session, on)} | {one.kind for one, _ in found.documents}
+    asked = queries.document_kinds(session, queries.ruled_on(application, on))
+    kinds = {rule.kind for rule in asked} | {one.kind for one, _ in found.documents}
     counts = {"capacities": len(found.capacities), "documents": len(found.documents)}
     faults = []
     for place, field in enumerate(wanted.fields):

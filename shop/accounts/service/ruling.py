@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from shop.accounts.models import BudgetUnit
 from shop.accounts.models_quotas import QuotaDeadline, QuotaRelaxation, QuotaRule
 from shop.accounts.schemas_quotas import NewRule, Relax, SetDeadline
-from shop.accounts.service.managing_units import unless_taken
 from shop.actor import Actor
 from shop.audit import service as audit
+from shop.db import unless_taken
 from shop.errors import Invalid
 
 
@@ -28,7 +28,7 @@ def add_rule(session: Session, *, by: Actor, wanted: NewRule, now: datetime) -> 
         valid=Range(wanted.start, wanted.end),
         source=wanted.source,
     )
-    with unless_taken(session, detail="A rule of this scope holds on some of these days.", pointer="/from"):
+    with unless_taken(session, Invalid("A rule of this scope holds on some of these days.", pointer="/from")):
         session.add(made)
     audit.record(session, by=by, action="add", kind="quota_rule", subject=made.id, now=now)
     return made

@@ -25,7 +25,6 @@ from shop.catalogue.monitoring.schemas import (
     MappingPage,
     NewMapping,
     NewPriceReport,
-    PageQuery,
     PriceCheckOut,
     PriceReportOut,
     PriceReportPage,
@@ -48,7 +47,7 @@ from shop.errors import Invalid, NotFound
 from shop.files import service as files
 from shop.files.models import StoredFile
 from shop.http import cursors
-from shop.http.routes import PUBLIC, Routes, audience, roles
+from shop.http.routes import PUBLIC, PageQuery, Routes, audience, roles
 from shop.ids import ListingId, PriceAlertId, PriceReportId, ReferenceMappingId
 
 public = Routes("/v1/public", tag="Price monitoring")

@@ -17,7 +17,7 @@ from shop.catalogue.monitoring.models import (
 )
 from shop.catalogue.schemas import Category, Name, PriceFen
 from shop.http.fields import Day
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery, Query
 from shop.ids import (
     FileId,
     ListingId,
@@ -31,11 +31,6 @@ from shop.ids import (
 Days = Annotated[int, Field(ge=1, le=3650)]
 Percent = Annotated[int, Field(ge=1, le=10_000)]
 Words = Annotated[str, Field(min_length=1, max_length=2000)]
-
-
-class PageQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
 
 
 class AlertsQuery(PageQuery):

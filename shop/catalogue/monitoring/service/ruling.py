@@ -1,13 +1,10 @@
 """Rules and mappings: dated data that operators add, of which none is rewritten."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects.postgresql import Range
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
@@ -17,27 +14,17 @@ from shop.catalogue.monitoring import queries
 from shop.catalogue.monitoring.models import PriceRule, ReferenceMapping
 from shop.catalogue.monitoring.schemas import NUMBERS, EndMapping, NewMapping, PriceRuleIn
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, NotFound
 from shop.ledger.service import PLATFORM_ID
 from shop.outbox import service as outbox
-
-
-@contextmanager
-def unless_taken(session: Session, detail: str, pointer: str) -> Iterator[None]:
-    """Invalid when the rows of the block share days with others."""
-    try:
-        with session.begin_nested():
-            yield
-            session.flush()
-    except IntegrityError as error:
-        raise Invalid(detail, pointer=pointer) from error
 
 
 def add_rule(session: Session, *, by: Actor, wanted: PriceRuleIn, now: datetime) -> PriceRule:
     """A rule from a day to come; the one that runs for the category ends there."""
     if wanted.start <= business_day(now):
         raise Invalid("A rule begins on a day to come: what was flagged by another stays.", pointer="/from")
-    with unless_taken(session, "A later rule of this category is there already.", "/from"):
+    with unless_taken(session, Invalid("A later rule of this category is there already.", pointer="/from")):
         session.execute(
             update(PriceRule)
             .where(PriceRule.category == wanted.category, PriceRule.valid.contains(wanted.start))
@@ -79,7 +66,7 @@ def approve_mapping(session: Session, *, by: Actor, wanted: NewMapping, now: dat
         reference_grade=wanted.reference_grade, valid=Range(wanted.start, None), note=wanted.note,
         approved_by_user_id=by.user_id, approved_at=now,
     )  # fmt: skip
-    with unless_taken(session, "Another series of this market fits these goods already.", "/name"):
+    with unless_taken(session, Invalid("Another series of this market fits these goods already.", pointer="/name")):
         session.add(made)
     audit.record(
         session, by=by, action="price_mapping.approved", kind="reference_mapping", subject=made.id, now=now,
