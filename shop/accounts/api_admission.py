@@ -32,6 +32,7 @@ from shop.db import in_unit_of_work
 from shop.errors import Busy, Invalid, NotFound, TooMany
 from shop.http.routes import ANY_MEMBER, NO_KEY, PUBLIC, Routes, audience, roles, work_of
 from shop.ids import DocumentId
+from shop.notices.sms import NoTextMessages
 
 public = Routes("/v1/public", tag="Admission")
 own = Routes("/v1/cooperative", tag="Admission")
@@ -79,7 +80,7 @@ def list_selling_counties(session: Session, now: datetime) -> SellingCountiesOut
     "/applications",
     allow=PUBLIC,
     answers={201: AppliedOut},
-    refusals=(Invalid, applying.CountyNotAdmitted, TooMany),
+    refusals=(Invalid, NoTextMessages, applying.CountyNotAdmitted, TooMany),
 )
 def apply_to_sell(body: Apply) -> AppliedOut:
     """Begin an application from nothing.

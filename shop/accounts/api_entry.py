@@ -1,6 +1,6 @@
 """What somebody does who is not logged in: accept an invitation, ask for a new password and set it."""
 
-from flask import Response
+from flask import Response, request
 from sqlalchemy.orm import Session
 
 from shop.accounts.schemas_people import AcceptedOut, AcceptInvitation, AskReset, ConfirmReset, ResetAskedOut
@@ -10,6 +10,7 @@ from shop.db import in_unit_of_work
 from shop.errors import Invalid, Refusal, TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import PUBLIC, Answer, Routes
+from shop.notices.sms import NoTextMessages
 
 routes = Routes("/v1/auth", tag="Entry", people_only=True)
 
@@ -46,16 +47,23 @@ def accept_invitation(body: AcceptInvitation) -> AcceptedOut | Response:
     return from_refusal(done) if isinstance(done, Refusal) else done
 
 
-@routes.post("/reset", allow=PUBLIC, answers={202: ResetAskedOut}, refusals=(TooMany,))
+@routes.post("/reset", allow=PUBLIC, answers={202: ResetAskedOut}, refusals=(NoTextMessages, TooMany))
 def ask_for_reset(body: AskReset) -> Answer:
     """Send a code to a phone or a link to an e-mail.
 
-    Nothing is sent where nobody logs in with it, and the answer is the same.
+    Nothing is sent where nobody logs in with it, and the answer is the same. When many ask for one account, the code or
+    link that was sent last holds until it expires, and no other is sent meanwhile.
     """
-    request = in_unit_of_work(
-        lambda session: resetting.ask(session, login=body.login, device=body.device, now=business_now(session))
+    asked = in_unit_of_work(
+        lambda session: resetting.ask(
+            session,
+            login=body.login,
+            device=body.device,
+            address=request.remote_addr or "",
+            now=business_now(session),
+        )
     )
-    return Answer(ResetAskedOut(request=request), 202)
+    return Answer(ResetAskedOut(request=asked), 202)
 
 
 @routes.post(

@@ -21,12 +21,13 @@ from shop.accounts.schemas_people import (
     invitation_out,
     member_out,
 )
-from shop.accounts.service import inviting, managing_members, resetting
+from shop.accounts.service import confirming, inviting, managing_members, resetting
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound
 from shop.http import cursors
 from shop.http.routes import NO_KEY, PageQuery, Routes, roles
 from shop.ids import InvitationId, MembershipId, OrganisationId
+from shop.notices.sms import NoTextMessages
 
 managing = Routes("/v1/me/organisation", tag="Members", people_only=True)
 helping = Routes("/v1/admin", tag="Members", people_only=True)
@@ -35,6 +36,7 @@ operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 reviewer = roles(Role.OPERATOR, Role.COUNTY_REVIEWER, of=Audience.ADMIN)
 INVITE_REFUSALS = (
     NotFound, OrganisationNotActive, inviting.AlreadyMember, inviting.InvitationOpen, inviting.TooManyInvitations,
+    NoTextMessages,
 )  # fmt: skip
 
 
@@ -133,7 +135,7 @@ def code_in_person(
         by=actor,
         now=now,
     )
-    return CodeInPersonOut(code=resetting.code_of(made), expires_at=made.expires_at.isoformat())
+    return CodeInPersonOut(code=confirming.code_of(made), expires_at=made.expires_at.isoformat())
 
 
 @managing.post("/invitations", allow=manager, answers={201: InvitationOut}, refusals=INVITE_REFUSALS, key=NO_KEY)

@@ -24,6 +24,7 @@ from shop.db import in_unit_of_work
 from shop.errors import Invalid, NotFound, TooMany
 from shop.http.routes import PUBLIC, Routes, audience, roles
 from shop.ids import RegistrationId
+from shop.notices.sms import NoTextMessages
 
 public = Routes("/v1/public", tag="Registration")
 buyer = Routes("/v1/buyer", tag="Institution", people_only=True)
@@ -31,7 +32,9 @@ admin = Routes("/v1/admin", tag="Registration", people_only=True)
 operator = roles(Role.OPERATOR, of=Audience.ADMIN)
 
 
-@public.post("/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid, TooMany))
+@public.post(
+    "/registrations", allow=PUBLIC, answers={201: RegistrationOut}, refusals=(Invalid, NoTextMessages, TooMany)
+)
 def register_buyer(body: Register) -> RegistrationOut:
     """Register a buying organisation and send a link to its first member, known here or not.
 

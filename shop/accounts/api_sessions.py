@@ -26,6 +26,7 @@ from shop.errors import Invalid, NotFound, TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import ANY_MEMBER, NO_KEY, Answer, Routes
 from shop.ids import SessionId
+from shop.notices.sms import NoTextMessages
 
 routes = Routes("/v1", tag="Sessions", people_only=True)
 
@@ -105,7 +106,7 @@ def change_password(session: Session, actor: Actor, now: datetime, body: ChangeP
     "/me/contact",
     allow=ANY_MEMBER,
     answers={202: AskedOut},
-    refusals=(proving.WrongPassword, TooMany),
+    refusals=(proving.WrongPassword, NoTextMessages, TooMany),
     key=NO_KEY,
 )
 def ask_for_contact(session: Session, actor: Actor, now: datetime, body: AskContact) -> Answer | Response:

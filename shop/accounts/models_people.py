@@ -67,7 +67,7 @@ class Confirmation(Model):
     """A proof that was asked for: a code or a link for one purpose, used once, before it expires or is guessed at.
 
     `user_id` is null where nobody has the log-in that was named: the same row is written, so that nothing tells.
-    `drops_two_step`: a reset in person that also takes the second step of log-in away.
+    `letters`: its code is a long one. `drops_two_step`: a reset in person that takes the second step away too.
     """
 
     __tablename__ = "confirmation"
@@ -80,6 +80,7 @@ class Confirmation(Model):
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"), index=True)
     purpose: Mapped[str]
     channel: Mapped[str]
+    letters: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     drops_two_step: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -73,6 +73,7 @@ SENTENCES = {
     "an application stands in the list once": "同一申请在列表中只出现一次",
     "a return names the fields to correct, another decision names none": "退回须指明待更正的字段，其他结论不指明",
     "an indicator is named where a list counts, and only there": "清单用于计入统计时须指明指标，其他用途不填指标",
+    "Too many codes were asked for.": "请求验证码过于频繁。",
     # dated rules
     "A rule begins on a day to come.": "规则须自将来某日起施行。",
     "A rule ends on a day to come.": "规则须于将来某日终止。",

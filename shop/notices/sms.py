@@ -10,9 +10,28 @@ from datetime import datetime
 import structlog
 
 from config.settings import settings
+from shop.errors import Invalid
 from shop.http import outgoing
 
 log = structlog.get_logger()
+
+
+class NoTextMessages(Invalid):
+    """Production has no gateway: what would be sent can never arrive, so it is not asked for; an e-mail does."""
+
+    code, status = "no_text_messages", 422
+    title, title_zh = "No text messages are sent here; give an e-mail.", "本平台未开通短信，请改用邮箱。"
+
+
+def are_sent() -> bool:
+    """Whether a text message arrives anywhere."""
+    return bool(settings().sms_url) or not settings().production
+
+
+def require(pointer: str) -> None:
+    """NoTextMessages, naming the field of the phone, where none is sent."""
+    if not are_sent():
+        raise NoTextMessages(pointer=pointer)
 
 
 class TextNotTaken(Exception):
@@ -23,12 +42,12 @@ def send_text(*, to: str, text: str, message_id: str, at: datetime) -> None:
     """Send one text message, `message_id` naming it so that one sent twice is one to the gateway, and one file here.
 
     The gateway gets `{id, to, text}` as JSON, signed as Standard Webhooks signs. In production without a gateway
-    nothing is sent, which the log says.
+    nothing is asked for any more (`require`); what was before is not sent, which the log says.
     """
     if settings().sms_url:
         post(to=to, text=text, message_id=message_id, at=at)
         return
-    if settings().production:
+    if not are_sent():
         log.warning("text_not_sent", message=message_id)
         return
     folder = settings().var / "mail"

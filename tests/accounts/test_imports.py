@@ -12,6 +12,7 @@ from shop.accounts.models_quotas import QuotaFiling
 from shop.accounts.service import inviting
 from shop.audit.models import AuditEntry
 from shop.db import engine, unit_of_work
+from shop.notices import sms
 from shop.outbox.models import Event
 from shop.sheets import reader
 from shop.sheets.writer import Out, xlsx_into
@@ -181,6 +182,12 @@ def test_what_changed_since_the_trial_is_not_applied(town: Town) -> None:
     made = tried(town, "budget-units", csv_of(UNITS, [["101", "一中", "100", "县级", a.HUANGPU]]))
     town.post("bureau", "/v1/buyer/units", a_unit("先来的", code="101"))
     assert town.refused("bureau", f"/v1/buyer/imports/{made['id']}/confirm")[1] == "import_changed"
+
+
+def test_nobody_is_invited_by_phone_where_no_text_message_is_sent(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms, "are_sent", lambda: False)
+    made = tried(town, "members", csv_of(MEMBERS, [["138 0013 8000", "验收", ""], ["li@example.com", "经办", ""]]))
+    assert (faults(made), counts(made)) == ([(2, "contact", "138 0013 8000", "no_text_messages")], (1, 0, 0))
 
 
 def test_members_are_invited_and_changed_and_nobody_s_account_is_told_of(town: Town) -> None:

@@ -1,5 +1,6 @@
 """A new password by code, by link and in person; a new phone or e-mail; sessions."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def test_a_request_is_of_its_log_in_only(mailbox: Path, clerk: Actor) -> None:
     for request in (stranger, "made up", own + "x"):
         assert confirm(login=PHONE, code=code, request=request) == (422, "wrong_code")
     with unit_of_work() as session:
-        assert session.scalar(select(func.count()).select_from(LoginFailure)) == 2  # the two that asked
+        assert session.scalar(select(func.count()).select_from(LoginFailure)) == 2 * 3  # the two that asked
         session.execute(update(Confirmation).values(expires_at=func.clock_timestamp()))
     assert confirm(login=PHONE, code=code, request=own) == (422, "wrong_code")
 
@@ -130,6 +131,72 @@ def test_a_request_is_of_its_log_in_only(mailbox: Path, clerk: Actor) -> None:
 def test_who_asks_again_and_again_is_told_to_wait_known_or_not(clerk: Actor) -> None:
     for login in (PHONE, "13500135000"):
         assert [ask(login)[0] for _ in range(3)] == [202, 202, 429]
+
+
+def ask_from(address: str, login: str = PHONE, **more: str) -> tuple[int, Any]:
+    body = {"login": login} | more
+    answer = people.anybody().post("/v1/auth/reset", json=body, environ_base={"REMOTE_ADDR": address})
+    return answer.status_code, answer.json
+
+
+def test_strangers_who_ask_for_an_account_do_not_stop_its_person(mailbox: Path, clerk: Actor) -> None:
+    for stranger in range(4):
+        for expected in (202, 202, 429):
+            assert ask_from(f"203.0.113.{stranger}")[0] == expected
+            people.sent(mailbox)
+    status, body = ask_from("198.51.100.1")
+    assert status == 202
+    words = [words for to, words in people.sent(mailbox) if to == PHONE]
+    assert len(words) == 3, "two short codes, and a long one that stands for everybody who asks then"
+    (code,) = re.findall(r"[A-Z2-7]{4}-[A-Z2-7]{4}", words[-1])
+    assert confirm(login=PHONE, code=people.code_in(words[1]), request=body["request"]) == (422, "wrong_code")
+    ask_from("203.0.113.9")
+    assert confirm(login=PHONE, code=code.lower(), request=body["request"]) == (204, "")
+    assert people.log_in(PHONE, NEW).status_code == 200
+
+
+def test_a_long_code_is_sent_again_when_the_one_that_stood_has_expired(mailbox: Path, clerk: Actor) -> None:
+    for stranger in range(3):
+        ask_from(f"203.0.113.{stranger}")
+    before = len(people.sent(mailbox))
+    with unit_of_work() as session:
+        session.execute(update(Confirmation).values(expires_at=func.clock_timestamp()))
+    ask_from("198.51.100.1")
+    assert len(people.sent(mailbox)) == before + 1
+
+
+def test_the_link_of_a_mail_stands_beside_the_code_of_a_text_message(mailbox: Path, clerk: Actor) -> None:
+    ask(PHONE)
+    code = people.code_in(people.sent(mailbox)[-1][1])
+    ask_from("203.0.113.1", "clerk@example.com")
+    token = people.token_in(people.sent(mailbox)[-1][1])
+    assert confirm(login=PHONE, code=code) == (204, "")
+    assert confirm(token=token) == (422, "wrong_code"), "a new password ends all that was asked for"
+
+
+def test_a_browser_that_logged_in_before_asks_whatever_strangers_do(mailbox: Path, clerk: Actor) -> None:
+    device = people.log_in(PHONE).json["device"]
+    for _ in range(3):
+        ask(PHONE)
+    status, body = ask_from("127.0.0.1", device=device)
+    assert status == 202
+    (code,) = re.findall(r"[A-Z2-7]{4}-[A-Z2-7]{4}", people.sent(mailbox)[-1][1])
+    assert confirm(login=PHONE, code=code, request=body["request"], device=device) == (204, "")
+    assert [ask_from("127.0.0.1", device=device)[0] for _ in range(2)] == [202, 429]
+
+
+def test_one_address_asks_for_many_accounts_up_to_a_limit(mailbox: Path) -> None:
+    answers = [ask_from("203.0.113.1", f"1350013{number:04}")[0] for number in range(21)]
+    assert answers == [202] * 20 + [429]
+    assert ask_from("203.0.113.2", "13500139999")[0] == 202
+
+
+def test_a_code_for_a_phone_does_not_confirm_an_e_mail_that_was_named_later(mailbox: Path, clerk: Actor) -> None:
+    me = people.client(clerk)
+    assert me.post("/v1/me/contact", json={"phone": "13700137000", "password": PASSWORD}).status_code == 202
+    code = people.code_in(people.sent(mailbox)[-1][1])
+    assert me.post("/v1/me/contact", json={"email": "x@example.com", "password": PASSWORD}).status_code == 202
+    assert people.code(me.post("/v1/me/contact/confirm", json={"code": code})) == (422, "wrong_code")
 
 
 def test_a_reset_names_a_link_or_a_code(clerk: Actor) -> None:

@@ -19,6 +19,7 @@ Word = tuple[str, str]
 WORDS: dict[str, Word] = {
     "not_a_contact": ("不是手机号码或邮箱", "This is neither a mobile phone nor an e-mail"),
     "contact_repeated": ("同一文件中手机或邮箱重复", "This phone or e-mail is on another row"),
+    "no_text_messages": ("本平台未开通短信，请改用邮箱", "No text messages are sent here; give an e-mail"),
     "too_many_invitations": ("未接受的邀请过多", "Too many invitations are open"),
     "own_powers": ("不能提升自己的角色或额度", "Nobody raises the own roles or limit"),
     "unknown_role": ("不认识的角色", "An unknown role"),

@@ -27,11 +27,10 @@ class ContactTaken(Refusal):
 def ask(session: Session, *, user: User, channel: Channel, contact: str, by: Actor, now: datetime) -> None:
     """Send a code or link to the new contact. Whether somebody has it already is told to its owner only. TooMany."""
     account = guessing.asking(guessing.inside(by.user_id))
-    guessing.hold(session, account)
-    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
-    guessing.note(session, account)
+    guessing.count_asking(session, account)
     user.pending_contact = contact
     session.flush()
+    confirming.end(session, user_id=user.id, purpose=Purpose.CONTACT)  # a code that went elsewhere proves nothing here
     made = confirming.ask(session, user_id=user.id, purpose=Purpose.CONTACT, channel=channel)
     audit.record(session, by=by, action="ask", kind="contact", subject=user.id, now=now, channel=channel)
     outbox.announce(session, "confirmation.asked", now=now, confirmation_id=made)

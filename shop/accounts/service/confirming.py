@@ -18,20 +18,27 @@ TRIES = 5
 
 
 def ask(
-    session: Session, *, user_id: UUID | None, purpose: Purpose, channel: Channel, drops_two_step: bool = False
+    session: Session,
+    *,
+    user_id: UUID | None,
+    purpose: Purpose,
+    channel: Channel,
+    drops_two_step: bool = False,
+    letters: bool = False,
+    keeps_open: bool = False,
 ) -> UUID:
-    """A new confirmation in place of older ones that came the same way; gives its id."""
-    session.execute(
-        update(Confirmation)
-        .where(
-            Confirmation.user_id == literal(user_id, Uuid),
-            Confirmation.purpose == purpose,
-            (Confirmation.channel == Channel.IN_PERSON) == (channel is Channel.IN_PERSON),
-            Confirmation.used_at.is_(None),
-        )
-        .values(used_at=func.clock_timestamp())
-        .execution_options(synchronize_session=False)
+    """A new confirmation in place of older ones that came the same way; gives its id.
+
+    `letters`: its code is a long one that any number of tries will not find. `keeps_open`: while such a one is open it
+    stands, and the new one is used up already: nothing is sent for it.
+    """
+    open_one = still_open(purpose).where(
+        Confirmation.user_id == literal(user_id, Uuid),
+        Confirmation.channel == channel,
+        Confirmation.letters == letters,
     )
+    stands = session.scalars(open_one.limit(1)).first() is not None and keeps_open
+    end(session, user_id=user_id, purpose=purpose, channel=channel, keeps=stands)
     made: UUID = session.execute(
         insert(Confirmation)
         .values(
@@ -40,12 +47,37 @@ def ask(
             purpose=purpose,
             channel=channel,
             drops_two_step=drops_two_step,
+            letters=letters,
             tries=0,
+            used_at=func.clock_timestamp() if stands else None,
             expires_at=func.clock_timestamp() + LIFE[channel],
         )
         .returning(Confirmation.id)
     ).scalar_one()
     return made
+
+
+def end(
+    session: Session, *, user_id: UUID | None, purpose: Purpose, channel: Channel | None = None, keeps: bool = False
+) -> None:
+    """End what is open of a person's confirmations, those of one channel or all; with `keeps`, do no more than ask."""
+    ended = update(Confirmation).where(
+        literal(not keeps),
+        Confirmation.user_id == literal(user_id, Uuid),
+        Confirmation.purpose == purpose,
+        Confirmation.used_at.is_(None),
+    )
+    if channel is not None:
+        ended = ended.where(Confirmation.channel == channel)
+    session.execute(ended.values(used_at=func.clock_timestamp()).execution_options(synchronize_session=False))
+
+
+def code_of(confirmation: Confirmation) -> str:
+    """The code that was sent or handed over: digits, or two groups of letters."""
+    if confirmation.channel == Channel.TEXT and not confirmation.letters:
+        return secrets.digits_of(confirmation.id)
+    letters = secrets.letters_of(confirmation.id)
+    return f"{letters[:4]}-{letters[4:]}"
 
 
 def still_open(purpose: Purpose) -> Select[Confirmation]:
@@ -72,8 +104,7 @@ def by_code(session: Session, *, user_id: UUID | None, code: str, purpose: Purpo
     )
     rows = session.scalars(wanted).all()
     for row in rows:
-        right = secrets.digits_of(row.id) if row.channel == Channel.TEXT else secrets.letters_of(row.id)
-        if compare_digest(right.encode(), plain.encode()):
+        if compare_digest(code_of(row).replace("-", "").encode(), plain.encode()):
             return row
     return None
 

@@ -1,7 +1,9 @@
 """Wrong guesses at an account, counted over all addresses: at most 5 in a minute and 20 in an hour.
 
 A known and an unknown account count alike. Whoever brings the `device` of an earlier log-in is counted apart, so that
-strangers cannot lock the owner out. Requests for codes and links are limited by the same counter, under another name.
+strangers cannot lock the owner out. Requests for codes and links are limited by the same counter, under other names:
+each address for one account and for all of them. What strangers at many addresses ask of one account locks nobody out
+either: from there on the code is a long one, and the one that was sent stands until it expires.
 """
 
 import hashlib
@@ -18,7 +20,9 @@ from shop.ids import new_id
 
 GUESSES_A_MINUTE, GUESSES_AN_HOUR = 5, 20
 ASKED_A_MINUTE, ASKED_AN_HOUR = 2, 6
-"""How many codes or links may be asked for, for one account."""
+"""How many codes or links one asker may ask for, for one account."""
+ASKED_FROM_A_MINUTE, ASKED_FROM_AN_HOUR = 20, 200
+"""How many one address may ask for, for all accounts together: an office has one address for everybody."""
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -55,6 +59,37 @@ def check(session: Session, account: bytes, *, minute: int = GUESSES_A_MINUTE, h
     )
     if wait > 0:
         raise TooMany("Too many wrong guesses at this account.", retry_after=wait)
+
+
+def count_asking(session: Session, account: bytes, *, minute: int = ASKED_A_MINUTE, hour: int = ASKED_AN_HOUR) -> None:
+    """Count one request for a code or a link. TooMany."""
+    hold(session, account)
+    try:
+        check(session, account, minute=minute, hour=hour)
+    except TooMany as wait:
+        raise TooMany("Too many codes were asked for.", **wait.facts) from wait
+    note(session, account)
+
+
+def count_stranger(session: Session, account: bytes, address: str) -> None:
+    """Count one request of a stranger at an address, for an account. TooMany for this address alone."""
+    place = b"from " + address.encode()
+    count_asking(session, hashlib.sha256(place + account).digest())
+    count_asking(session, hashlib.sha256(place).digest(), minute=ASKED_FROM_A_MINUTE, hour=ASKED_FROM_AN_HOUR)
+
+
+def is_crowded(session: Session, account: bytes, *, counts: bool) -> bool:
+    """Whether strangers together ask for more codes of an account than one of them may; `counts` one more of them."""
+    everybody = asking(account)
+    hold(session, everybody)
+    try:
+        check(session, everybody, minute=ASKED_A_MINUTE, hour=ASKED_AN_HOUR)
+    except TooMany:
+        return True
+    finally:
+        if counts:
+            note(session, everybody)
+    return False
 
 
 def hold(session: Session, account: bytes) -> None:

@@ -22,6 +22,7 @@ from shop.audit.models import AuditEntry
 from shop.db import insert_rows
 from shop.errors import Forbidden
 from shop.ids import new_id
+from shop.notices import sms
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 from shop.sheets.changes import diff
@@ -115,6 +116,12 @@ def plan(session: Session, by: Actor, rows: list[ParsedRow], now: datetime) -> P
                 faults.append(fault(row, "roles", "own_manager_role"))
             elif managing_members.raises(found.powers | no_regions, found.powers | row.values | no_regions):
                 faults.append(fault(row, "roles", "own_powers"))
+    if not sms.are_sent():
+        faults += [
+            fault(row, "contact", "no_text_messages")
+            for row in without(good, faults)
+            if row.values["contact"] not in known and contacts.is_phone(row.values["contact"])
+        ]
     room = inviting.MOST_OPEN - inviting.open_in(session, by.organisation_id)
     strangers = [row for row in without(good, faults) if row.values["contact"] not in known]
     faults += [fault(row, "contact", "too_many_invitations") for row in strangers[max(room, 0) :]]

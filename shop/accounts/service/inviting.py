@@ -22,6 +22,7 @@ from shop.audit import service as audit
 from shop.db import seeing_all
 from shop.errors import Invalid, NotFound, Refusal
 from shop.ids import new_id
+from shop.notices import sms
 from shop.outbox import service as outbox
 from shop.regions.models import Division
 
@@ -90,7 +91,7 @@ def check_powers(
 
 
 def contact_of(wanted: Wanted) -> tuple[Channel, str]:
-    """The one contact in its one spelling, or Invalid."""
+    """The one contact in its one spelling, or Invalid; NoTextMessages for a phone where none are sent."""
     if (wanted.phone is None) == (wanted.email is None):
         if wanted.phone is None:
             raise Invalid("Give a phone or an e-mail.", pointer="/phone")
@@ -99,6 +100,7 @@ def contact_of(wanted: Wanted) -> tuple[Channel, str]:
         phone = contacts.phone_of(wanted.phone)
         if phone is None:
             raise Invalid("This is not a mobile phone number.", pointer="/phone")
+        sms.require("/phone")
         return Channel.TEXT, phone
     email = contacts.email_of(wanted.email or "")
     if email is None:
@@ -191,16 +193,16 @@ def invite_first(
     now: datetime,
 ) -> None:
     """Invite whoever registers an organisation by itself, known here or not: a contact proves nothing until its link
-    comes back. Invalid for what is no contact, TooMany for one that was named again and again.
+    comes back. Invalid for what is no contact, NoTextMessages, TooMany for one that was named again and again.
     """
     contact = contacts.contact_of(member.contact)
     if contact is None:
         raise Invalid("This is neither a mobile phone number nor an e-mail address.", pointer="/member/contact")
-    account = guessing.asking(guessing.account_of(None, f"registered {contact}"))
-    guessing.hold(session, account)
-    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
-    guessing.note(session, account)
     phone = contacts.is_phone(contact)
+    if phone:
+        sms.require("/member/contact")
+    account = guessing.asking(guessing.account_of(None, f"registered {contact}"))
+    guessing.count_asking(session, account)
     wanted = Wanted(contact if phone else None, None if phone else contact, roles, order_limit_fen)
     invite(session, organisation_id=organisation_id, by=SYSTEM, wanted=wanted, now=now)
 

@@ -10,6 +10,7 @@ from config.settings import settings
 from shop.accounts import secrets
 from shop.accounts.models import Organisation, User
 from shop.accounts.models_people import Channel, Confirmation, Invitation, Purpose
+from shop.accounts.service.confirming import code_of
 
 INVITATION_LINK, RESET_LINK, CONTACT_LINK = "invitation", "reset", "contact"
 
@@ -69,7 +70,7 @@ def of_invitation(session: Session, invitation_id: UUID) -> Message | None:
 def of_confirmation(session: Session, confirmation_id: UUID) -> Message | None:
     """What to send about a confirmation; None when nobody is to have it, or it is over."""
     row = session.execute(
-        select(Confirmation.channel, Confirmation.purpose, User.email, User.phone, User.pending_contact)
+        select(Confirmation, User.email, User.phone, User.pending_contact)
         .join(User, User.id == Confirmation.user_id)
         .where(
             Confirmation.id == confirmation_id,
@@ -79,15 +80,14 @@ def of_confirmation(session: Session, confirmation_id: UUID) -> Message | None:
     ).first()
     if row is None:
         return None
-    channel, is_reset = Channel(row.channel), row.purpose == Purpose.RESET
+    asked: Confirmation = row[0]
+    channel, is_reset = Channel(asked.channel), asked.purpose == Purpose.RESET
     to = row.pending_contact if not is_reset else row.phone if channel is Channel.TEXT else row.email
     if to is None:
         return None
     zh, en = ("重设密码", "a new password") if is_reset else ("确认联系方式", "your new contact")
     if channel is Channel.TEXT:
-        return Message(
-            channel, to, "", f"验证码{secrets.digits_of(confirmation_id)}，用于{zh}，10分钟内有效，请勿告知他人。"
-        )
+        return Message(channel, to, "", f"验证码{code_of(asked)}，用于{zh}，10分钟内有效，请勿告知他人。")
     address = link(*(("reset", RESET_LINK) if is_reset else ("contact", CONTACT_LINK)), confirmation_id)
     body = (
         f"请用此链接{zh}，10分钟内有效；如非本人操作请忽略：{address}\n\n"

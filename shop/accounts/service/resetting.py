@@ -19,6 +19,7 @@ from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
 from shop.db import seeing_all
 from shop.errors import NotFound, Refusal
+from shop.notices import sms
 from shop.outbox import service as outbox
 
 REQUEST = "reset request"
@@ -38,21 +39,33 @@ def alone(user_id: UUID) -> Actor:
     return replace(SYSTEM, user_id=user_id)
 
 
-def ask(session: Session, *, login: str, device: str | None, now: datetime) -> str:
+def ask(session: Session, *, login: str, device: str | None, address: str, now: datetime) -> str:
     """Send a code or a link to whoever has this log-in, when this is committed (`confirmation.asked`).
 
     Gives what names this request when the code is given, so that nobody else's wrong guesses stand in its way. The same
-    statements run and the same rows are written whether or not there is such a person. TooMany.
+    statements run and the same rows are written whether or not there is such a person. Strangers who ask for somebody's
+    account again and again stop nobody: the limits are those of each asker's `address`, a browser that logged in before
+    has its own, and when too many ask for one account, they are sent a long code that stands until it expires. TooMany,
+    NoTextMessages.
     """
     login = contacts.login_of(login)
+    channel = Channel.TEXT if contacts.is_phone(login) else Channel.MAIL
+    if channel is Channel.TEXT:
+        sms.require("/login")
     user = session.scalars(person_of(login)).first()
     user_id = user.id if user and user.status == "active" else None
-    account = guessing.asking(guessing.account_of(user_id, login, device))
-    guessing.hold(session, account)
-    guessing.check(session, account, minute=guessing.ASKED_A_MINUTE, hour=guessing.ASKED_AN_HOUR)
-    guessing.note(session, account)
-    channel = Channel.TEXT if contacts.is_phone(login) else Channel.MAIL
-    made = confirming.ask(session, user_id=user_id, purpose=Purpose.RESET, channel=channel)
+    account = guessing.account_of(user_id, login)
+    if user_id and secrets.device_of(device, user_id):
+        stranger = False
+        guessing.count_asking(session, guessing.asking(guessing.account_of(user_id, login, device)))
+    else:
+        stranger = True
+        guessing.count_stranger(session, account, address)
+    crowded = guessing.is_crowded(session, account, counts=stranger)
+    made = confirming.ask(
+        session, user_id=user_id, purpose=Purpose.RESET, channel=channel, letters=crowded,
+        keeps_open=crowded and stranger,
+    )  # fmt: skip
     outbox.announce(session, "confirmation.asked", now=now, confirmation_id=made)
     return secrets.link_token(REQUEST, made)
 
@@ -89,12 +102,6 @@ def ask_in_person(
         drops_two_step=drops_two_step,
     )  # fmt: skip
     return session.get_one(Confirmation, made)
-
-
-def code_of(confirmation: Confirmation) -> str:
-    """A code in person as it is read out: two groups of four."""
-    letters = secrets.letters_of(confirmation.id)
-    return f"{letters[:4]}-{letters[4:]}"
 
 
 def look_up(
@@ -144,6 +151,7 @@ def reset(session: Session, *, confirmation_id: UUID, password: str, new_hash: s
         raise WrongCode
     user = session.get_one(User, found.user_id, with_for_update=True)
     passwords.check(password, user.email, user.phone, pointer="/new_password")
+    confirming.end(session, user_id=user.id, purpose=Purpose.RESET)
     set_password(session, user, new_hash)
     if found.drops_two_step:
         two_step.drop(session, user.id)
