@@ -10,7 +10,7 @@ from shop.accounts.service import erasing, managing_members, proving
 from shop.actor import Actor, Audience, Role
 from shop.errors import NotFound, TooMany
 from shop.http.problems import from_refusal
-from shop.http.routes import ANY_MEMBER, NO_KEY, Routes, roles
+from shop.http.routes import ANY_MEMBER, Routes, roles
 from shop.ids import UserId
 
 routes = Routes("/v1", tag="Erasure", people_only=True)
@@ -21,17 +21,20 @@ routes = Routes("/v1", tag="Erasure", people_only=True)
     allow=ANY_MEMBER,
     answers={204: None},
     refusals=(proving.WrongPassword, managing_members.LastManager, TooMany),
-    key=NO_KEY,
+    calls_out=True,
 )
-def erase_oneself(session: Session, actor: Actor, now: datetime, body: PasswordIn) -> Response | None:
+def erase_oneself(actor: Actor, now: datetime, body: PasswordIn) -> Response | None:
     """Erase the caller's name, phone and e-mail for good; every membership, session and token ends.
 
     What the caller did stays under an id that names nobody. Refused while an organisation has no other manager.
     """
-    if proving.own_password(session, actor, body.password) is None:
-        return from_refusal(proving.WrongPassword(pointer="/password"))
-    erasing.erase(session, user_id=actor.user_id, by=actor, now=now)
-    return None
+    wrong = proving.own_password(
+        actor,
+        body.password,
+        lambda session, user: erasing.erase(session, user_id=user.id, by=actor, now=now),
+        pointer="/password",
+    )
+    return from_refusal(wrong) if wrong else None
 
 
 @routes.post(

@@ -91,15 +91,12 @@ def end_other_sessions(session: Session, actor: Actor, now: datetime) -> EndedOu
     allow=ANY_MEMBER,
     answers={204: None},
     refusals=(proving.WrongPassword, passwords.WeakPassword, TooMany),
-    key=NO_KEY,
+    calls_out=True,
 )
-def change_password(session: Session, actor: Actor, now: datetime, body: ChangePassword) -> Response | None:
+def change_password(actor: Actor, now: datetime, body: ChangePassword) -> Response | None:
     """Change the caller's password; every session ends, this one too, and machine tokens go on."""
-    user = proving.own_password(session, actor, body.current)
-    if user is None:
-        return from_refusal(proving.WrongPassword(pointer="/current"))
-    resetting.change(session, user=user, password=body.new, by=actor, now=now)
-    return None
+    wrong = resetting.change(current=body.current, new=body.new, by=actor, now=now)
+    return from_refusal(wrong) if wrong else None
 
 
 @routes.post(
@@ -107,16 +104,20 @@ def change_password(session: Session, actor: Actor, now: datetime, body: ChangeP
     allow=ANY_MEMBER,
     answers={202: AskedOut},
     refusals=(proving.WrongPassword, NoTextMessages, TooMany),
-    key=NO_KEY,
+    calls_out=True,
 )
-def ask_for_contact(session: Session, actor: Actor, now: datetime, body: AskContact) -> Answer | Response:
+def ask_for_contact(actor: Actor, now: datetime, body: AskContact) -> Answer | Response:
     """Send a code to a new phone or a link to a new e-mail, which counts when it is confirmed."""
     channel, contact = inviting.contact_of(inviting.Wanted(phone=body.phone, email=body.email))
-    user = proving.own_password(session, actor, body.password)
-    if user is None:
-        return from_refusal(proving.WrongPassword(pointer="/password"))
-    changing_contact.ask(session, user=user, channel=channel, contact=contact, by=actor, now=now)
-    return Answer(AskedOut(), 202)
+    wrong = proving.own_password(
+        actor,
+        body.password,
+        lambda session, user: changing_contact.ask(
+            session, user=user, channel=channel, contact=contact, by=actor, now=now
+        ),
+        pointer="/password",
+    )
+    return from_refusal(wrong) if wrong else Answer(AskedOut(), 202)
 
 
 @routes.post(

@@ -17,7 +17,7 @@ from shop.accounts.schemas_people import (
 )
 from shop.accounts.service import proving, two_step
 from shop.actor import Actor
-from shop.errors import TooMany
+from shop.errors import Refusal, TooMany
 from shop.http.problems import from_refusal
 from shop.http.routes import ANY_MEMBER, NO_KEY, Routes
 
@@ -37,16 +37,18 @@ def read_two_step(session: Session, actor: Actor) -> TwoStepOut:
     allow=ANY_MEMBER,
     answers={201: EnrolmentOut},
     refusals=(proving.WrongPassword, two_step.TwoStepOn, TooMany),
-    key=NO_KEY,
+    calls_out=True,
     before_two_step=True,
 )
-def enrol_two_step(session: Session, actor: Actor, now: datetime, body: PasswordIn) -> EnrolmentOut | Response:
+def enrol_two_step(actor: Actor, now: datetime, body: PasswordIn) -> EnrolmentOut | Response:
     """A key for the caller's authenticator, shown once; it counts when a code of it is given."""
-    user = proving.own_password(session, actor, body.password)
-    if user is None:
-        return from_refusal(proving.WrongPassword(pointer="/password"))
-    made = two_step.enrol(session, by=actor, user=user, now=now)
-    return EnrolmentOut(secret=made.secret, uri=made.uri)
+    made = proving.own_password(
+        actor,
+        body.password,
+        lambda session, user: two_step.enrol(session, by=actor, user=user, now=now),
+        pointer="/password",
+    )
+    return from_refusal(made) if isinstance(made, Refusal) else EnrolmentOut(secret=made.secret, uri=made.uri)
 
 
 @routes.post(
@@ -71,15 +73,18 @@ def confirm_two_step(session: Session, actor: Actor, now: datetime, body: CodeIn
     allow=ANY_MEMBER,
     answers={200: RecoveryCodesOut},
     refusals=(proving.WrongPassword, proving.WrongCode, two_step.TwoStepOff, TooMany),
-    key=NO_KEY,
+    calls_out=True,
 )
-def renew_recovery_codes(
-    session: Session, actor: Actor, now: datetime, body: PasswordAndCode
-) -> RecoveryCodesOut | Response:
+def renew_recovery_codes(actor: Actor, now: datetime, body: PasswordAndCode) -> RecoveryCodesOut | Response:
     """Ten new recovery codes, shown once, in place of all older ones."""
-    if proving.own_password(session, actor, body.password) is None:
-        return from_refusal(proving.WrongPassword(pointer="/password"))
-    codes = two_step.renew_recovery_codes(session, by=actor, code=body.code, now=now)
+    codes = proving.own_password(
+        actor,
+        body.password,
+        lambda session, _: two_step.renew_recovery_codes(session, by=actor, code=body.code, now=now),
+        pointer="/password",
+    )
+    if isinstance(codes, Refusal):
+        return from_refusal(codes)
     return from_refusal(proving.WrongCode(pointer="/code")) if codes is None else RecoveryCodesOut(recovery_codes=codes)
 
 
@@ -88,12 +93,16 @@ def renew_recovery_codes(
     allow=ANY_MEMBER,
     answers={204: None},
     refusals=(proving.WrongPassword, proving.WrongCode, two_step.TwoStepOff, TooMany),
-    key=NO_KEY,
+    calls_out=True,
 )
-def disable_two_step(session: Session, actor: Actor, now: datetime, body: PasswordAndCode) -> Response | None:
+def disable_two_step(actor: Actor, now: datetime, body: PasswordAndCode) -> Response | None:
     """Take the second step of log-in away."""
-    if proving.own_password(session, actor, body.password) is None:
-        return from_refusal(proving.WrongPassword(pointer="/password"))
-    if not two_step.disable(session, by=actor, code=body.code, now=now):
-        return from_refusal(proving.WrongCode(pointer="/code"))
-    return None
+    done = proving.own_password(
+        actor,
+        body.password,
+        lambda session, _: two_step.disable(session, by=actor, code=body.code, now=now),
+        pointer="/password",
+    )
+    if isinstance(done, Refusal):
+        return from_refusal(done)
+    return None if done else from_refusal(proving.WrongCode(pointer="/code"))

@@ -213,9 +213,9 @@ class Routes:
         A kept answer is kept as it is: a route that shows a secret, or who somebody is, looks at no key.
         `before_two_step`: open to who must set up the second step of log-in before anything else.
 
-        A view that `calls_out` (to the store of files) gets no session and opens its own units of work (`work_of`)
-        around its call, so it must bear being asked twice without a key; its body is read when the caller is known, and
-        may be larger than others (`max_body`).
+        A view that `calls_out` (to the store of files, or to hash a password) gets no session and opens its own units
+        of work (`work_of`) around that, so it must bear being asked twice without a key; its body is read when the
+        caller is known, and may be larger than others (`max_body`).
         """
 
         def declare(view: Callable[..., Any]) -> Callable[..., Any]:

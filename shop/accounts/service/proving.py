@@ -1,11 +1,16 @@
 """Who is logged in proves it once more by the own password, before what must not follow from a stolen session."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from sqlalchemy.orm import Session
 
 from shop.accounts.models import User
 from shop.accounts.service import guessing, passwords
 from shop.actor import Actor
+from shop.db import Result
 from shop.errors import Invalid, Refusal
+from shop.http.routes import work_of
 
 
 class WrongPassword(Invalid):
@@ -20,13 +25,43 @@ class WrongCode(Refusal):
     title, title_zh = "This code or link is wrong, used or expired.", "验证码或链接错误、已使用或已过期。"
 
 
-def own_password(session: Session, by: Actor, password: str) -> User | None:
-    """The actor's person when this is their password; None with the wrong guess recorded, for an answer that keeps it.
+@dataclass(frozen=True)
+class Known:
+    """What a password is checked against, and the log-ins that a new one must not be."""
 
-    TooMany after too many wrong ones.
+    password_hash: str
+    logins: tuple[str | None, ...]
+
+
+def own_password(
+    by: Actor,
+    password: str,
+    use_case: Callable[[Session, User], Result],
+    *,
+    pointer: str,
+    between: Callable[[Known], None] | None = None,
+) -> Result | WrongPassword:
+    """Do something for the actor when this is their password; else WrongPassword, to answer with: the guess is kept.
+
+    Two units of work with the hash between them, as at log-in, so that hashing holds no transaction open; `between`
+    is done there too when the password is right. TooMany after too many wrong ones.
     """
-    account = guessing.inside(by.user_id)
-    guessing.check(session, account)
+    known = work_of(by, lambda session: look_up(session, by))
+    right = passwords.matches(known.password_hash, password)
+    if right and between is not None:
+        between(known)
+
+    def decide(session: Session) -> Result | WrongPassword:
+        user = session.get_one(User, by.user_id, with_for_update=True)
+        unchanged = user.status == "active" and user.password_hash == known.password_hash
+        if not guessing.settle(session, guessing.inside(by.user_id), right=right and unchanged):
+            return WrongPassword(pointer=pointer)
+        return use_case(session, user)
+
+    return work_of(by, decide)
+
+
+def look_up(session: Session, by: Actor) -> Known:
+    guessing.check(session, guessing.inside(by.user_id))
     user = session.get_one(User, by.user_id)
-    right = passwords.matches(user.password_hash, password)
-    return user if guessing.settle(session, account, right=right) else None
+    return Known(user.password_hash, (user.email, user.phone))

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from shop.accounts import contacts, queries_people, secrets
 from shop.accounts.models import Membership, User
 from shop.accounts.models_people import Channel, Confirmation, Purpose
-from shop.accounts.service import confirming, guessing, passwords, two_step
+from shop.accounts.service import confirming, guessing, passwords, proving, two_step
 from shop.accounts.service.logging_in import person_of
 from shop.accounts.service.messages import RESET_LINK
-from shop.accounts.service.proving import WrongCode
+from shop.accounts.service.proving import Known, WrongCode, WrongPassword
 from shop.accounts.service.sessions import end_sessions
 from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
@@ -161,11 +161,22 @@ def reset(session: Session, *, confirmation_id: UUID, password: str, new_hash: s
     )  # fmt: skip
 
 
-def change(session: Session, *, user: User, password: str, by: Actor, now: datetime) -> None:
-    """Set a new password for somebody who proved to know the old one, and end every session. WeakPassword, TooMany."""
-    passwords.check(password, user.email, user.phone, pointer="/new")
-    set_password(session, user, passwords.hash_of(password))
-    audit.record(session, by=by, action="change_password", kind="person", subject=user.id, now=now)
+def change(*, current: str, new: str, by: Actor, now: datetime) -> WrongPassword | None:
+    """Set a new password for somebody who knows the old one, and end every session; WrongPassword to answer with.
+
+    WeakPassword, TooMany. Both are hashed while no transaction is open.
+    """
+    hashed: list[str] = []
+
+    def hash_new(known: Known) -> None:
+        passwords.check(new, *known.logins, pointer="/new")
+        hashed.append(passwords.hash_of(new))
+
+    def keep(session: Session, user: User) -> None:
+        set_password(session, user, hashed[0])
+        audit.record(session, by=by, action="change_password", kind="person", subject=user.id, now=now)
+
+    return proving.own_password(by, current, keep, pointer="/current", between=hash_new)
 
 
 def set_password(session: Session, user: User, new_hash: str) -> None:
