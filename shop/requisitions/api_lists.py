@@ -10,13 +10,12 @@ from shop.clock import business_day
 from shop.errors import Invalid, NotFound, VersionConflict
 from shop.freight.service import NoLane
 from shop.http import cursors
-from shop.http.routes import NO_KEY, Routes, audience, roles
+from shop.http.routes import NO_KEY, PageQuery, Routes, audience, roles
 from shop.ids import OrderId, RequisitionListId
 from shop.orders.service.placing import NotOrderable
 from shop.requisitions import queries_lists as queries
 from shop.requisitions.api import shown
 from shop.requisitions.models_lists import RequisitionList
-from shop.http.routes import PageQuery
 from shop.requisitions.schemas_lists import (
     CopiedOut,
     DrawnUpMany,

@@ -8,11 +8,10 @@ from shop.accounts.models_units import MandateExpired, OrganisationNotActive, Un
 from shop.actor import Actor, Audience, Role
 from shop.errors import Invalid, NotFound, VersionConflict
 from shop.http import cursors
-from shop.http.routes import Routes, audience, roles
+from shop.http.routes import PageQuery, Routes, audience, roles
 from shop.ids import StandingOrderId
 from shop.requisitions import queries_standing as queries
 from shop.requisitions.models_standing import StandingOrder, StandingRun
-from shop.http.routes import PageQuery
 from shop.requisitions.schemas_standing import (
     RunPage,
     StandingIn,

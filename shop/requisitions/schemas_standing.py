@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from shop.http.fields import Day, across
-from shop.http.routes import In, Out, Query
+from shop.http.routes import In, Out, PageQuery
 from shop.ids import (
     AddressId,
     BudgetUnitId,
@@ -54,9 +54,7 @@ class StandingIn(In):
         return self
 
 
-class StandingQuery(Query):
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
-    cursor: Annotated[str, Field(max_length=400)] | None = None
+class StandingQuery(PageQuery):
     status: StatusWord | None = None
 
 

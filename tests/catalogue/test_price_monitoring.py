@@ -11,7 +11,7 @@ from shop.catalogue.monitoring.models import NEXT, AlertStatus, PriceAlert
 from shop.catalogue.monitoring.service import watching
 from shop.catalogue.monitoring.service.answering import WrongAlertStatus, to_become
 from shop.catalogue.monitoring.service.reporting import AlreadyReported
-from shop.db import unit_of_work
+from shop.db import unit_of_work, unless_taken
 from shop.errors import Invalid
 from shop.outbox.models import Event
 from tests import builders as a
@@ -534,9 +534,7 @@ def test_what_is_off_sale_has_no_public_references(market: Prices) -> None:
 
 
 def test_overlapping_rules_and_mappings_are_refused_by_the_database_too(market: Prices) -> None:
-    from shop.catalogue.monitoring.service.ruling import unless_taken
-
-    with unit_of_work() as session, pytest.raises(Invalid), unless_taken(session, "taken", "/from"):
+    with unit_of_work() as session, pytest.raises(Invalid), unless_taken(session, Invalid("taken", pointer="/from")):
         session.execute(
             text(
                 "INSERT INTO price_rule SELECT gen_random_uuid(), category, valid, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1"

@@ -4,12 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
+from shop.db import unless_taken
 from shop.errors import Invalid, Refusal, VersionConflict
 from shop.http.parsing import fault
 from shop.orders.service import placing
@@ -68,12 +68,8 @@ def retire(session: Session, *, list_id: UUID, by: Actor, now: datetime) -> None
 
 def named(session: Session, row: RequisitionList) -> None:
     """Write the list, or ListNameTaken."""
-    try:
-        with session.begin_nested():
-            session.add(row)
-            session.flush()
-    except IntegrityError:
-        raise ListNameTaken(pointer="/name") from None
+    with unless_taken(session, ListNameTaken(pointer="/name")):
+        session.add(row)
 
 
 def check(session: Session, wanted: ListIn, now: datetime, known: set[UUID] | frozenset[UUID] = frozenset()) -> None:
