@@ -33,7 +33,6 @@ SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "photo.uploaded": (catalogue.make_renditions,),
     "photo.removed": (catalogue.drop_renditions,),
     "photo.refused": (notices.tell,),
-    "listing.submitted": (storefront.land,),
     "listing.paused": (storefront.land,),
     "listing.returned": (notices.tell,),
     "application.rejected": (notices.tell, notices.mail),
