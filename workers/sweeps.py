@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shop.accounts.service import agent_mandating, granting, reminding
+from shop.accounts.service import agent_mandating, forgetting, granting, reminding
 from shop.catalogue import cards as catalogue
 from shop.catalogue.monitoring.service import watching
 from shop.catalogue.service import reviewing
@@ -24,6 +24,7 @@ from shop.logistics import service as logistics
 from shop.outbox import service as outbox
 from shop.outbox.models import Numbering
 from shop.payments.service import charging, gateway_work
+from shop.payments.service import forgetting as forgetting_payers
 from shop.reporting import rollup
 from shop.requisitions.service import running
 from shop.stock.service import offering
@@ -107,6 +108,12 @@ def pass_selling_time(session: Session) -> int:
     """
     now = business_now(session)
     return granting.pass_time(session, now=now) + agent_mandating.pass_time(session, now=now)
+
+
+def forget_personal(session: Session) -> int:
+    """Forget names and papers past their written period, in rows that stay."""
+    now = business_now(session)
+    return forgetting.forget(session, now=now) + forgetting_payers.forget(session, now=now)
 
 
 def ask_stripe() -> None:

@@ -18,6 +18,7 @@ EVERY: dict[str, float] = {
     "pass_price_deadlines": 60.0,
     "watch_prices": 600.0,
     "run_standing_orders": 60.0,
+    "forget_personal": 3600.0,
     "ask_stripe": 10.0,
     "forget_old": 3600.0,
     "drop_files": 3600.0,

@@ -124,7 +124,7 @@ class Address(Model):
     """Where goods go. Erasable: other rows hold its id and the division only.
 
     What an order names does not change under it: a changed address is a new row, and the old one is retired. `label`
-    is what the organisation calls the place.
+    is what the organisation calls the place. `contact` is forgotten when it is retired and the written period is over.
     """
 
     __tablename__ = "address"
@@ -136,6 +136,7 @@ class Address(Model):
             unique=True,
             postgresql_where=text("retired_at IS NULL AND label <> ''"),
         ),
+        Index("ix_address_retired_contact", "retired_at", postgresql_where=text("contact <> ''")),
     )
 
     id: Mapped[UUID] = id_column()

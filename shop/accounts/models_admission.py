@@ -69,7 +69,10 @@ class StepRule(Model):
 
 
 class DocumentRule(Model):
-    """A document that is asked for from a day to a day: of everybody, of who sells processed food, of agents."""
+    """A document that is asked for from a day to a day: of everybody, of who sells processed food, of agents.
+
+    `personal`: it shows who somebody is, so its file goes when the written period is over.
+    """
 
     __tablename__ = "admission_document_rule"
     __table_args__ = (
@@ -84,6 +87,7 @@ class DocumentRule(Model):
     name: Mapped[str]
     name_en: Mapped[str]
     needed_of: Mapped[str]
+    personal: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     valid: Mapped[Range[date]] = mapped_column(DATERANGE)
 
 
@@ -165,15 +169,21 @@ class DeclaredCapacity(Model):
 
 
 class ApplicationDocument(Model):
-    """A document of an application. `valid_until`: the first day on which it holds no more, where it has one."""
+    """A document of an application. `valid_until`: the first day on which it holds no more, where it has one.
+
+    Without a file it was there, and its file is forgotten.
+    """
 
     __tablename__ = "application_document"
-    __table_args__ = (UniqueConstraint("application_id", "kind", "sha256"),)
+    __table_args__ = (
+        UniqueConstraint("application_id", "kind", "sha256"),
+        Index("ix_application_document_file", "kind", postgresql_where=text("file_id IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = id_column()
     application_id: Mapped[UUID] = mapped_column(ForeignKey("admission_application.id"))
     kind: Mapped[str]
-    file_id: Mapped[UUID] = mapped_column(ForeignKey(StoredFile.id))
+    file_id: Mapped[UUID | None] = mapped_column(ForeignKey(StoredFile.id))
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     valid_until: Mapped[date | None]
     added_at: Mapped[datetime]
@@ -181,12 +191,15 @@ class ApplicationDocument(Model):
 
 class ApplicationReview(Model):
     """What an officer said of a step, signed with name and office as on the paper; append-only, one for each step of a
-    round. `fields`: `[{"pointer": …, "reason": …}, …]` where it was returned."""
+    round. The name is forgotten when the written period is over. `fields`: `[{"pointer": …, "reason": …}, …]` where it
+    was returned.
+    """
 
     __tablename__ = "application_review"
     __table_args__ = (
         CheckConstraint("decision IN ('approve', 'return', 'reject')", name="decision"),
         UniqueConstraint("application_id", "round", "step"),
+        Index("ix_application_review_named", "at", postgresql_where=text("officer_name <> ''")),
     )
 
     id: Mapped[UUID] = id_column()

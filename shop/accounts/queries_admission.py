@@ -112,7 +112,7 @@ class Parts:
     """What belongs to an application: capacities, documents with files, reviews with the files of their photos."""
 
     capacities: Sequence[DeclaredCapacity]
-    documents: Sequence[tuple[ApplicationDocument, StoredFile]]
+    documents: Sequence[tuple[ApplicationDocument, StoredFile | None]]
     reviews: Sequence[ApplicationReview]
     photos: dict[UUID, StoredFile]
 
@@ -127,7 +127,7 @@ def parts(session: Session, application_id: UUID) -> Parts:
     ).all()
     documents = session.execute(
         select(ApplicationDocument, StoredFile)
-        .join(StoredFile, StoredFile.id == ApplicationDocument.file_id)
+        .outerjoin(StoredFile, StoredFile.id == ApplicationDocument.file_id)
         .where(ApplicationDocument.application_id == application_id)
         .order_by(ApplicationDocument.kind, ApplicationDocument.id)
     ).all()
@@ -202,7 +202,7 @@ def missing(session: Session, application: Application, kind: str, found: Parts,
         lacking.append(("/linkage", "say how farmers benefit"))
     if not found.capacities:
         lacking.append(("/capacities", "declare the yearly capacity of at least one product"))
-    held = {d.kind for d, _ in found.documents if d.valid_until is None or d.valid_until > on}
+    held = {d.kind for d, _ in found.documents if d.file_id and (d.valid_until is None or d.valid_until > on)}
     needed_of = {"everybody"}
     if any(capacity.category == PROCESSED for capacity in found.capacities):
         needed_of.add("processors")

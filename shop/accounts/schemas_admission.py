@@ -217,10 +217,12 @@ class FileOut(Out):
 
 
 class DocumentOut(Out):
+    """A document; without a file once the period is over for which papers that show who somebody is are kept."""
+
     id: DocumentId
     kind: str
     valid_until: date | None
-    file: FileOut
+    file: FileOut | None
 
 
 class FieldReasonOut(Out):
@@ -381,7 +383,12 @@ def application_out(
         steps=application.steps,
         capacities=[CapacityOut(**{n: getattr(c, n) for n in CapacityOut.model_fields}) for c in parts.capacities],
         documents=[
-            DocumentOut(id=document.id, kind=document.kind, valid_until=document.valid_until, file=file_out(file))
+            DocumentOut(
+                id=document.id,
+                kind=document.kind,
+                valid_until=document.valid_until,
+                file=file_out(file) if file else None,
+            )
             for document, file in parts.documents
         ],
         reviews=[

@@ -28,12 +28,16 @@ class NewStepRule(DatedIn):
 
 
 class NewDocumentRule(DatedIn):
-    """A document that applications are to hold, and whose: everybody's, of who sells processed food, of agents."""
+    """A document that applications are to hold, and whose: everybody's, of who sells processed food, of agents.
+
+    `personal`: it shows who somebody is, and its file goes when the period for such papers is over.
+    """
 
     kind: Word
     name: Name
     name_en: Name
     needed_of: Literal["everybody", "processors", "agents"]
+    personal: bool = False
 
     def said(self) -> dict[str, Any]:
         """The columns of the rule."""
@@ -60,6 +64,7 @@ class DocumentRuleOut(DatedOut):
     name: str
     name_en: str
     needed_of: str
+    personal: bool
 
 
 class DocumentRulePage(Out):
@@ -86,5 +91,6 @@ def document_rule_out(rule: DocumentRule) -> DocumentRuleOut:
         name=rule.name,
         name_en=rule.name_en,
         needed_of=rule.needed_of,
+        personal=rule.personal,
         **days_of(rule.valid),
     )

@@ -150,30 +150,30 @@ def keep(
     return found
 
 
-def let_go(session: Session, file_id: UUID) -> None:
-    """Let a file be dropped with the next sweep, unless something names it still.
+def let_go(session: Session, *file_ids: UUID) -> None:
+    """Let files be dropped with the next sweep, unless something names them still.
 
-    Its row is locked first: whoever names it at the same time either did so before and is seen, or comes to a file that
-    is no more. Call it when the row that named it is gone.
+    Their rows are locked first: whoever names one at the same time either did so before and is seen, or comes to a file
+    that is no more. Call it when the row that named it is gone.
     """
     session.flush()
-    session.execute(select(StoredFile.id).where(StoredFile.id == file_id).with_for_update())
+    session.execute(select(StoredFile.id).where(StoredFile.id.in_(file_ids)).order_by(StoredFile.id).with_for_update())
     with seeing_all(session):  # a paper may be named by rows of others
         session.execute(
             update(StoredFile)
-            .where(StoredFile.id == file_id, ~or_(*(named.exists() for named in naming(file_id))))
+            .where(StoredFile.id.in_(file_ids), ~or_(*(named.exists() for named in naming())))
             .values(expires_at=func.clock_timestamp())
             .execution_options(synchronize_session=False)
         )
 
 
-def naming(file_id: UUID) -> Iterator[Select[Any]]:
+def naming() -> Iterator[Select[Any]]:
     """For every table that holds files by a foreign key (one that does not let go by itself), its rows of a file."""
     for table in StoredFile.metadata.sorted_tables:
         for column in table.columns:
             for key in column.foreign_keys:
                 if key.target_fullname == "stored_file.id" and key.ondelete is None:
-                    yield select(literal(1)).select_from(table).where(column == file_id)
+                    yield select(literal(1)).select_from(table).where(column == StoredFile.id)
 
 
 def signer() -> URLSafeTimedSerializer:

@@ -80,10 +80,12 @@ class Charge(Model):
 class BankReceipt(Model):
     """A line of the platform's bank statement that paid a charge.
 
-    `payer_name` may be a person's: it stands here alone and may be erased; what never changes holds the row's id.
+    `payer_name` may be a person's: it stands here alone and goes when the written period is over; what never changes
+    holds the row's id.
     """
 
     __tablename__ = "bank_receipt"
+    __table_args__ = (Index("ix_bank_receipt_named", "booked_at", postgresql_where=text("payer_name IS NOT NULL")),)
 
     id: Mapped[UUID] = id_column()
     charge_id: Mapped[UUID] = mapped_column(ForeignKey("charge.id"), unique=True)

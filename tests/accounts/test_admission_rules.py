@@ -24,6 +24,7 @@ PAPER = {
 COUNTS = {
     "use": "counts", "list": "key_160", "indicator": "reserved_share", "from": "2026-01-01", "reason": "延续政策",
 }  # fmt: skip
+KEEPS = {"what": "payer_name", "months": 180, "from": "2026-01-01", "reason": "《会计档案管理办法》修订"}
 ADDED = [(STEPS, STEP), (PAPERS, PAPER), (LISTS, COUNTS)]
 
 

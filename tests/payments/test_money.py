@@ -1,12 +1,13 @@
 """Charges, refunds, settlement: what is posted, once, and never more than was paid."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -26,7 +27,7 @@ from shop.orders.service.cancelling import cancel_order
 from shop.outbox.models import Event
 from shop.payments.checks import CHECKS as PAYMENT_CHECKS
 from shop.payments.models import BankReceipt, Charge, Method, Refund, RefundReason
-from shop.payments.service import charging, refunding, settling
+from shop.payments.service import charging, forgetting, refunding, settling
 from tests import builders as a
 from tests.builders import World
 
@@ -114,6 +115,22 @@ def test_the_payer_s_name_stands_in_one_row_that_may_be_erased_and_only_its_id_e
     event = session.scalars(select(Event).where(Event.kind == "charge.succeeded")).one()
     assert event.payload == {"charge_id": charge.id.hex}
     session.execute(text("UPDATE bank_receipt SET payer_name = NULL"))
+
+
+def test_who_paid_is_forgotten_after_ten_years_and_the_line_of_the_statement_stays(
+    world: World, session: Session
+) -> None:
+    old, younger = (receive(world, ask(world, world.place({world.offer().id: 1}, terms="prepaid").id)) for _ in "12")
+    session.flush()
+    session.execute(
+        update(BankReceipt).where(BankReceipt.charge_id == younger.id).values(booked_at=a.NOW + timedelta(days=2))
+    )
+    assert forgetting.forget(session, now=a.NOW + timedelta(days=3651)) == 0
+    assert forgetting.forget(session, now=a.NOW + timedelta(days=3653)) == 1
+    assert forgetting.forget(session, now=a.NOW + timedelta(days=3653)) == 0
+    names = {row.charge_id: row.payer_name for row in session.scalars(select(BankReceipt))}
+    assert names == {old.id: None, younger.id: "国库集中支付中心"}
+    adds_up(session)
 
 
 def test_an_order_has_one_open_payment_and_a_paid_notice_is_paid_once(world: World, session: Session) -> None:

@@ -169,6 +169,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/admission-steps/<step_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/admission-documents/<document_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/list-rules/<list_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/admin/retention-rules/<retention_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/applications/<application_id>/review": DECISION,
     "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
@@ -241,6 +242,7 @@ SHARED = {
     "POST /v1/admin/admission-steps/<step_rule_id>/end": "the platform's policy",
     "POST /v1/admin/admission-documents/<document_rule_id>/end": "the platform's policy",
     "POST /v1/admin/list-rules/<list_rule_id>/end": "the platform's policy",
+    "POST /v1/admin/retention-rules/<retention_rule_id>/end": "the platform's policy",
 }
 """Operations whose path names what both sides may reach."""
 

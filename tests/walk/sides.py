@@ -29,6 +29,7 @@ from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
 from shop.regions.models import ListRule
+from shop.retention import RetentionRule
 from shop.stock.models import Lot, Supply
 from shop.stock.schemas_keeping import KeepAt
 from shop.stock.schemas_recalls import OrderRecall
@@ -244,6 +245,7 @@ class Sides:
             ("step_rule_id", "step", StepRule),
             ("document_rule_id", "drule", DocumentRule),
             ("list_rule_id", "lrule", ListRule),
+            ("retention_rule_id", "rrule", RetentionRule),
         ):
             side.ids[name] = f"{prefix}_{session.scalars(select(rule.id).order_by(rule.id).limit(1)).one().hex}"
 

@@ -18,7 +18,13 @@ from tests.walk.sides import Person, Side, Sides, checksum
 NAMES = re.compile(r"<(?:path:)?(\w+)>")
 HOLE = re.compile(r"^\{(\w+)\}$")
 PUBLIC_IDS = {"listing_id", "product_id", "cooperative_id", "certificate_id"}  # the catalogue's
-PUBLIC_IDS |= {"mapping_id", "step_rule_id", "document_rule_id", "list_rule_id"}  # the platform's policy
+PUBLIC_IDS |= {
+    "mapping_id",
+    "step_rule_id",
+    "document_rule_id",
+    "list_rule_id",
+    "retention_rule_id",
+}  # the platform's policy
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
     "DELETE /v1/cooperative/products/<product_id>/photos/<photo_id>",

@@ -173,7 +173,7 @@ def carry_over(session: Session, from_id: UUID, to: Application, today: date) ->
             **{name: getattr(old, name) for name in ("kind", "file_id", "sha256", "valid_until", "added_at")},
         )
         for old, _ in found.documents
-        if old.valid_until is None or old.valid_until > today
+        if old.file_id and (old.valid_until is None or old.valid_until > today)
     )
     session.flush()
 
@@ -282,7 +282,9 @@ def add_document(
     ).first()
     if known is not None:
         known.valid_until = valid_until
-        if known.file_id != file_id:
+        if known.file_id is None:
+            known.file_id = file_id
+        elif known.file_id != file_id:
             files.let_go(session, file_id)
     else:
         session.add(
@@ -310,7 +312,8 @@ def remove_document(session: Session, *, by: Actor, document_id: UUID, now: date
     if gone is None:
         raise NotFound("No such document.")
     refuse_helper(by, gone[0])
-    files.let_go(session, gone[1])
+    if gone[1] is not None:
+        files.let_go(session, gone[1])
     record(session, application, "application.document_removed", by, now, document=gone[0])
 
 

@@ -1,0 +1,57 @@
+"""How long what names a person is kept in rows that stay: periods as dated rules, and where each begins.
+
+Each room forgets its own (`forgetting`), a batch at a time, by the rule of the day; without one nothing is forgotten.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Integer, cast, func, select
+from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from shop.clock import BEIJING, business_day
+from shop.db import Model, id_column
+
+BATCH = 500
+
+
+class Personal(StrEnum):
+    """What is forgotten, and from when its period runs."""
+
+    OFFICER_NAME = "officer_name"
+    """Who signed a step of an application: from the day of signing."""
+    IDENTITY_PAPER = "identity_paper"
+    """Files of an application that show who somebody is: from its end, or since it was left lying."""
+    ADDRESS_CONTACT = "address_contact"
+    """Whom to call at a place of delivery: from the day that it was retired."""
+    PAYER_NAME = "payer_name"
+    """Who paid by bank transfer: from the day that the line was booked."""
+
+
+class RetentionRule(Model):
+    """So many months from a day to a day."""
+
+    __tablename__ = "retention_rule"
+    __table_args__ = (
+        CheckConstraint("what IN ('officer_name', 'identity_paper', 'address_contact', 'payer_name')", name="what"),
+        CheckConstraint("months BETWEEN 1 AND 600", name="months"),
+        ExcludeConstraint(("what", "="), ("valid", "&&"), name="ex_retention_rule_one_at_a_time", using="gist"),
+    )
+
+    id: Mapped[UUID] = id_column()
+    what: Mapped[str]
+    months: Mapped[int]
+    source: Mapped[str]
+    valid: Mapped[Range[date]] = mapped_column(DATERANGE)
+
+
+def kept_since(session: Session, what: Personal, *, now: datetime) -> datetime | None:
+    """The instant before which this is kept no more; None when no rule says so today."""
+    today = business_day(now)
+    back = func.make_interval(0, cast(RetentionRule.months, Integer))
+    found = session.scalar(
+        select(func.date(today) - back).where(RetentionRule.what == what, RetentionRule.valid.contains(today))
+    )
+    return None if found is None else found.replace(tzinfo=BEIJING)
