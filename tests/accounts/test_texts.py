@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from config.settings import settings
 from shop.actor import Role
@@ -39,7 +40,7 @@ def in_production(committed: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 def asked_for() -> int:
     with unit_of_work() as session:
         kinds = ("person.invited", "confirmation.asked")
-        return session.query(Event).where(Event.kind.in_(kinds)).count()
+        return session.scalar(select(func.count()).select_from(Event).where(Event.kind.in_(kinds))) or 0
 
 
 def refused(answer: Any) -> tuple[int, str, str, str]:

@@ -6,16 +6,20 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from html import unescape
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+import shop
 from config.settings import SettingsError, read, settings
 from shop import clock
 from shop.app import create_app
 from shop.db import unit_of_work
+from shop.errors import Refusal
 from shop.http import problems
 from shop.http.chinese import in_chinese
 from shop.orders.schemas_fulfilment import Inspect
@@ -198,22 +202,47 @@ def test_a_rule_over_several_fields_points_at_each_of_them_in_both_languages() -
 SHOP = Path(create_app.__code__.co_filename).parent
 
 
+def refusal_names() -> set[str]:
+    """The classes that say no, of every room."""
+    for module in walk_packages(shop.__path__, "shop."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    found, left = set(), [Refusal]
+    while left:
+        one = left.pop()
+        found.add(one.__name__)
+        left += one.__subclasses__()
+    return found
+
+
 def sentences() -> Iterator[str]:
-    """What the use cases say when they raise, `{}` where facts stand; numbers and names stand for themselves."""
+    """What the use cases say when they refuse, `{}` where facts stand; numbers and names stand for themselves."""
+    names = refusal_names() | {"across"}
     for file in SHOP.rglob("*.py"):
         if {"standins", "cli", "demo", "sheets", "documents"} & set(file.parts):
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+        tree = ast.parse(file.read_text())
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not node.args:
                 continue
-            name = ast.unparse(node.exc.func)
-            if name.endswith(("Error", "Unreachable", "NotFound", "NotTaken", "InvalidSignature")) or not node.exc.args:
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name not in names:
                 continue
-            said = node.exc.args[1 if name == "across" else 0]
-            if isinstance(said, ast.Constant):
-                yield str(said.value)
-            elif isinstance(said, ast.JoinedStr):
-                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in said.values)
+            said = node.args[1 if name == "across" else 0]
+            for part in (said.body, said.orelse) if isinstance(said, ast.IfExp) else (said,):
+                if isinstance(part, ast.Name):
+                    yield str(constants.get(part.id, ""))
+                elif isinstance(part, ast.Constant):
+                    yield str(part.value)
+                elif isinstance(part, ast.JoinedStr):
+                    yield "".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in part.values)
 
 
 def test_every_sentence_of_a_no_has_its_chinese() -> None:
