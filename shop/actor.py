@@ -35,6 +35,12 @@ class Role(StrEnum):
 BUYER_ROLES = frozenset({Role.REQUESTER, Role.APPROVER, Role.FINANCE, Role.RECEIVER, Role.MANAGER})
 COOPERATIVE_ROLES = frozenset({Role.LISTER, Role.SHIPPER, Role.SELLER_FINANCE, Role.MANAGER})
 ADMIN_ROLES = frozenset({Role.COUNTY_REVIEWER, Role.OPERATOR, Role.ANALYST, Role.AUDITOR, Role.HELPER})
+ROLES_OF = {
+    Audience.BUYER: BUYER_ROLES,
+    Audience.COOPERATIVE: COOPERATIVE_ROLES,
+    Audience.ADMIN: ADMIN_ROLES,
+    Audience.SYSTEM: frozenset[Role](),
+}
 HELPER_ROLES = frozenset({Role.LISTER, Role.SHIPPER})
 """What a cooperative lends to a helper: to list, to ship, never its money."""
 

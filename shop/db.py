@@ -1,6 +1,6 @@
 """The database: the base of all models, the session and the unit of work that every edge opens."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Engine, MetaData, Text, TextClause, create_engine, text
+from sqlalchemy import BigInteger, CursorResult, Engine, MetaData, Text, TextClause, create_engine, text, update
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.sql.dml import UpdateBase
 
 from config.settings import settings
 from shop.errors import Busy, Refusal
@@ -169,6 +170,28 @@ def in_unit_of_work(use_case: Callable[[Session], Result], *, attempts: int = 3,
                 raise Busy("The database is not answering.") from error
             raise
     raise AssertionError("unreachable")
+
+
+def changed(session: Session, statement: UpdateBase) -> int:
+    """How many rows a conditional change found; what the session has loaded of them is not told."""
+    done = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(done, CursorResult)
+    return done.rowcount
+
+
+def moved(session: Session, row: Any, to: str, moves: Mapping[Any, Collection[Any]], **values: Any) -> bool:
+    """Give a row the status `to`, with other values, where the table of moves lets it; whether it did.
+
+    One conditional update, so that of two at once one moves it; the row is as it stands then.
+    """
+    model = type(row)
+    fitting = [was for was, following in moves.items() if to in following]
+    done = changed(
+        session,
+        update(model).where(model.id == row.id, model.status.in_(fitting)).values(status=to, **values),
+    )
+    session.refresh(row)
+    return bool(done)
 
 
 UNIQUE_VIOLATION, EXCLUSION_VIOLATION = "23505", "23P01"

@@ -5,14 +5,15 @@ Each room forgets its own (`forgetting`), a batch at a time, by the rule of the 
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Integer, cast, func, select
+from sqlalchemy import CheckConstraint, Integer, cast, func, select, update
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from shop.clock import BEIJING, business_day
-from shop.db import Model, id_column
+from shop.db import Model, changed, id_column
 
 BATCH = 500
 
@@ -55,3 +56,21 @@ def kept_since(session: Session, what: Personal, *, now: datetime) -> datetime |
         select(func.date(today) - back).where(RetentionRule.what == what, RetentionRule.valid.contains(today))
     )
     return None if found is None else found.replace(tzinfo=BEIJING)
+
+
+def forget_column(
+    session: Session,
+    what: Personal,
+    column: InstrumentedAttribute[Any],
+    *,
+    since: InstrumentedAttribute[Any],
+    empty: str | None,
+    now: datetime,
+) -> int:
+    """Empty a column of a batch of rows whose period, running from `since`, is over; gives how many. The rows stay."""
+    before = kept_since(session, what, now=now)
+    if before is None:
+        return 0
+    model = column.class_
+    old = select(model.id).where(column.is_distinct_from(empty), since < before).order_by(since).limit(BATCH)
+    return changed(session, update(model).where(model.id.in_(old)).values({column: empty}))

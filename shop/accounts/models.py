@@ -43,6 +43,10 @@ AUDIENCE = {
 }
 
 
+BUYERS = tuple(kind for kind, audience in AUDIENCE.items() if audience is Audience.BUYER)
+SELLERS = tuple(kind for kind, audience in AUDIENCE.items() if audience is Audience.COOPERATIVE)
+
+
 class Organisation(Model):
     """A party. `uscc`: unified social credit code; a canteen without one hangs below an organisation that has it.
 

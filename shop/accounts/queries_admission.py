@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, Kind, Membership, Organisation
+from shop.accounts.models import SELLERS, Kind, Membership, Organisation
 from shop.accounts.models_admission import (
     FILLED_IN,
     Application,
@@ -159,7 +159,7 @@ def selling_counties(session: Session, on: date) -> Sequence[Any]:
             ),
         )
         .where(
-            Organisation.kind.in_([kind for kind, audience in AUDIENCE.items() if audience is Audience.COOPERATIVE]),
+            Organisation.kind.in_(SELLERS),
             Organisation.status == "active",
             Organisation.selling_until > on,
         )

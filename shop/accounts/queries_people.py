@@ -7,13 +7,11 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, case, exists, false, func, select
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, ApiToken, Kind, Membership, Organisation, User, may_be_entered
+from shop.accounts.models import AUDIENCE, SELLERS, ApiToken, Kind, Membership, Organisation, User, may_be_entered
 from shop.accounts.models_people import Invitation, RecoveryCode, TwoStep
 from shop.accounts.queries_admission import of_regions
 from shop.actor import Actor, Audience, Role
 from shop.db import seeing_all
-
-FARMS = tuple(kind for kind, audience in AUDIENCE.items() if audience is Audience.COOPERATIVE)
 
 
 def in_reach(actor: Actor) -> Select[Membership]:
@@ -25,7 +23,7 @@ def in_reach(actor: Actor) -> Select[Membership]:
     if actor.audience is Audience.ADMIN and actor.has(Role.OPERATOR):
         return found
     if actor.audience is Audience.ADMIN and actor.has(Role.COUNTY_REVIEWER):
-        return found.where(Organisation.kind.in_(FARMS), of_regions(actor))
+        return found.where(Organisation.kind.in_(SELLERS), of_regions(actor))
     if actor.has(Role.MANAGER):
         return found.where(Membership.organisation_id == actor.organisation_id)
     return found.where(false())

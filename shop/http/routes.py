@@ -26,7 +26,7 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
+from shop.actor import ROLES_OF, Actor, Audience, Role
 from shop.clock import business_now
 from shop.db import Result, in_unit_of_work, sees
 from shop.errors import Forbidden, Invalid, NotFound, Refusal, Unauthenticated
@@ -110,12 +110,6 @@ def roles(*names: Role, of: Audience | None = None, helpers: bool | None = None)
     return Policy(audiences=frozenset({of} if of else ()), roles=frozenset(names), helpers=helpers)
 
 
-ROLES_OF = {
-    Audience.BUYER: BUYER_ROLES,
-    Audience.COOPERATIVE: COOPERATIVE_ROLES,
-    Audience.ADMIN: ADMIN_ROLES,
-    Audience.SYSTEM: frozenset[Role](),
-}
 REQUIRED, OPTIONAL, NO_KEY = "required", "optional", "none"
 
 

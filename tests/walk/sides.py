@@ -15,7 +15,15 @@ from shop.accounts.models_admission import Application, ApplicationStatus, Docum
 from shop.accounts.models_units import BuyingMandate, InvoiceProfile, Registration, UnitLink
 from shop.accounts.schemas_quotas import NewFiling
 from shop.accounts.service import filing, granting, logging_in
-from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, HELPER_ROLES, SYSTEM, Actor, Audience, Role
+from shop.actor import (
+    COOPERATIVE_ROLES,
+    HELPER_ROLES,
+    ROLES_OF,
+    SYSTEM,
+    Actor,
+    Audience,
+    Role,
+)
 from shop.app import create_app
 from shop.catalogue.models import Listing, ListingRevision, Product, ProductPhoto
 from shop.catalogue.references import load_reference_prices
@@ -40,7 +48,6 @@ from tests.walk.bodies import BODIES, CAPACITY, CATERER, CERTIFICATE
 
 YICHUAN = "610630"
 PAPER = b"%PDF-1.7 a paper of the walk"
-ROLES = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 
 
 @dataclass
@@ -302,8 +309,8 @@ class Sides:
     def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
         """One person for each role of the organisation, and one who holds all that go together."""
         audience = AUDIENCE[Kind(organisation.kind)]
-        wanted: dict[str, frozenset[Role]] = {role: frozenset({role}) for role in ROLES[audience]}
-        for name, held in (wanted | {"all": ROLES[audience] - {Role.AUDITOR}}).items():
+        wanted: dict[str, frozenset[Role]] = {role: frozenset({role}) for role in ROLES_OF[audience]}
+        for name, held in (wanted | {"all": ROLES_OF[audience] - {Role.AUDITOR}}).items():
             regions = ("610000",) if name == Role.COUNTY_REVIEWER else ()
             actor = a.a_member(session, organisation, roles=held, regions=regions)
             token, _ = logging_in.issue_token(session, user_id=actor.user_id)

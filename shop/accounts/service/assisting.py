@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 
 from shop.accounts import queries_admission
 from shop.accounts import queries_mandates as queries
-from shop.accounts.models import Organisation
+from shop.accounts.models import SELLERS, Organisation
 from shop.accounts.models_mandates import AssistMandate
 from shop.accounts.schemas_mandates import NewAssistMandate
 from shop.accounts.service.agent_mandating import check_days
-from shop.accounts.service.granting import SELLERS
 from shop.accounts.service.reviewing import OwnRecommendation
 from shop.accounts.service.sessions import new_session
 from shop.actor import Actor

@@ -8,19 +8,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_units as queries
-from shop.accounts.models import AUDIENCE, BudgetUnit, Membership, Organisation
+from shop.accounts.models import BUYERS, SELLERS, BudgetUnit, Membership, Organisation
 from shop.accounts.models_admission import ENDED, Application, ApplicationStatus
 from shop.accounts.models_mandates import AgentMandate
 from shop.accounts.service import agent_mandating, ending, granting
 from shop.accounts.service.managing_units import UnitHasSubordinates
 from shop.accounts.service.registering_buyers import OrganisationClosed
-from shop.actor import Actor, Audience, Role
+from shop.actor import Actor, Role
 from shop.audit import service as audit
 from shop.errors import Invalid, NotFound
 from shop.ids import new_id
 from shop.outbox import service as outbox
 
-BUYERS = [kind for kind, audience in AUDIENCE.items() if audience is Audience.BUYER]
 ENDS_WHAT_IS_UNDER_WAY = frozenset({Role.MANAGER, Role.FINANCE, Role.RECEIVER})
 """The roles that a successor's people keep in an organisation that was merged into theirs; nobody orders for it."""
 
@@ -141,7 +140,7 @@ def close_seller(session: Session, *, by: Actor, organisation_id: UUID, reason: 
     """
     organisation = session.scalars(
         select(Organisation)
-        .where(Organisation.id == organisation_id, Organisation.kind.in_(granting.SELLERS))
+        .where(Organisation.id == organisation_id, Organisation.kind.in_(SELLERS))
         .with_for_update()
         .execution_options(populate_existing=True)
     ).first()

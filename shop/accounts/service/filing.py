@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, text, update
+from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_quotas as quotas
@@ -25,7 +25,7 @@ from shop.accounts.service.assessing import Assessed, assess, check_mandate, che
 from shop.actor import Actor, Audience
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.db import unless_taken
+from shop.db import moved, unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -196,17 +196,7 @@ def review(
 
 def become(session: Session, filing: QuotaFiling, to: FilingStatus, by: Actor, now: datetime, **values: Any) -> None:
     """Give a filing its next status, its history row and its place in the audit trail."""
-    moved = session.execute(
-        update(QuotaFiling)
-        .where(
-            QuotaFiling.id == filing.id,
-            QuotaFiling.status.in_([was for was, then in FILING_NEXT.items() if to in then]),
-        )
-        .values(status=to, **values)
-        .execution_options(synchronize_session=False)
-    )
-    session.refresh(filing)
-    if not moved.rowcount:  # type: ignore[attr-defined]
+    if not moved(session, filing, to, FILING_NEXT, **values):
         raise WrongFilingStatus(filing_status=filing.status)
     session.add(
         QuotaFilingHistory(

@@ -13,36 +13,25 @@ from shop.accounts.models_admission import (
     ApplicationStatus,
     DocumentRule,
 )
+from shop.db import changed
 from shop.files import service as files
-from shop.retention import BATCH, Personal, kept_since
-
-QUIETLY = {"synchronize_session": False}
+from shop.retention import BATCH, Personal, forget_column, kept_since
 
 
 def forget(session: Session, *, now: datetime) -> int:
-    """Forget a batch of each; gives how many rows forgot something."""
-    return forget_officers(session, now=now) + forget_papers(session, now=now) + forget_contacts(session, now=now)
-
-
-def forget_officers(session: Session, *, now: datetime) -> int:
-    """Who signed the steps of applications; office, decision and reason stay."""
-    since = kept_since(session, Personal.OFFICER_NAME, now=now)
-    if since is None:
-        return 0
-    old = (
-        select(ApplicationReview.id)
-        .where(ApplicationReview.officer_name != "", ApplicationReview.at < since)
-        .order_by(ApplicationReview.at)
-        .limit(BATCH)
+    """Forget a batch of each: who signed, whose papers, whom to call; gives how many rows forgot something."""
+    return (
+        forget_column(
+            session,
+            Personal.OFFICER_NAME,
+            ApplicationReview.officer_name,
+            since=ApplicationReview.at,
+            empty="",
+            now=now,
+        )
+        + forget_column(session, Personal.ADDRESS_CONTACT, Address.contact, since=Address.retired_at, empty="", now=now)
+        + forget_papers(session, now=now)
     )
-    found = session.scalars(
-        update(ApplicationReview)
-        .where(ApplicationReview.id.in_(old))
-        .values(officer_name="")
-        .returning(ApplicationReview.id)
-        .execution_options(**QUIETLY)
-    )
-    return len(found.all())
 
 
 def forget_papers(session: Session, *, now: datetime) -> int:
@@ -70,23 +59,6 @@ def forget_papers(session: Session, *, now: datetime) -> int:
     ).all()
     if old:
         forgotten = update(ApplicationDocument).where(ApplicationDocument.id.in_([row.id for row in old]))
-        session.execute(forgotten.values(file_id=None).execution_options(**QUIETLY))
+        changed(session, forgotten.values(file_id=None))
         files.let_go(session, *sorted({row.file_id for row in old}))
     return len(old)
-
-
-def forget_contacts(session: Session, *, now: datetime) -> int:
-    """Whom to call at places of delivery that are out of use; the place itself stays, as orders name it."""
-    since = kept_since(session, Personal.ADDRESS_CONTACT, now=now)
-    if since is None:
-        return 0
-    old = (
-        select(Address.id)
-        .where(Address.contact != "", Address.retired_at < since)
-        .order_by(Address.retired_at)
-        .limit(BATCH)
-    )
-    found = session.scalars(
-        update(Address).where(Address.id.in_(old)).values(contact="").returning(Address.id).execution_options(**QUIETLY)
-    )
-    return len(found.all())

@@ -13,7 +13,7 @@ from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from shop.accounts.models import AUDIENCE, Organisation
+from shop.accounts.models import SELLERS, Organisation
 from shop.accounts.models_admission import (
     Application,
     DeclaredCapacity,
@@ -22,7 +22,7 @@ from shop.accounts.models_admission import (
     SellingSuspension,
 )
 from shop.accounts.service.numbering import next_number
-from shop.actor import SYSTEM, Actor, Audience
+from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
 from shop.audit.models import AuditEntry
 from shop.clock import business_day
@@ -37,7 +37,6 @@ NO_END = date(9999, 12, 31)
 TERMS: Sequence[tuple[date, int]] = ((date(1996, 1, 1), 12),)
 """From which day on a right is granted for how many months; the last term that has begun counts."""
 REMINDED_BEFORE = timedelta(days=30)
-SELLERS = [kind for kind, audience in AUDIENCE.items() if audience is Audience.COOPERATIVE]
 AT_ONCE = 500
 NUMBERED_AS = "XS"
 

@@ -14,7 +14,7 @@ from shop.accounts.uscc import is_valid
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.db import unless_taken
+from shop.db import changed, unless_taken
 from shop.errors import Invalid, NotFound
 
 TAKEN = "Another address of the organisation has this label."
@@ -55,12 +55,12 @@ def change(session: Session, *, by: Actor, address_id: UUID, wanted: ChangeAddre
 
 def retire(session: Session, *, by: Actor, address_id: UUID, now: datetime) -> None:
     """Take an address out of use; orders that name it keep it."""
-    retired = session.execute(
+    retired = (
         update(Address)
         .where(Address.id == address_id, Address.organisation_id == by.organisation_id, Address.retired_at.is_(None))
         .values(retired_at=now)
     )
-    if not retired.rowcount:  # type: ignore[attr-defined]
+    if not changed(session, retired):
         raise NotFound("No such address of yours.")
     audit.record(session, by=by, action="retire", kind="address", subject=address_id, now=now)
 
@@ -95,7 +95,7 @@ def profiles(session: Session, by: Actor) -> list[InvoiceProfile]:
 
 def retire_profile(session: Session, *, by: Actor, profile_id: UUID, now: datetime) -> None:
     """Take a title out of use."""
-    retired = session.execute(
+    retired = (
         update(InvoiceProfile)
         .where(
             InvoiceProfile.id == profile_id,
@@ -104,7 +104,7 @@ def retire_profile(session: Session, *, by: Actor, profile_id: UUID, now: dateti
         )
         .values(retired_at=now)
     )
-    if not retired.rowcount:  # type: ignore[attr-defined]
+    if not changed(session, retired):
         raise NotFound("No such invoice title of yours.")
     audit.record(session, by=by, action="retire", kind="invoice_profile", subject=profile_id, now=now)
 

@@ -3,20 +3,17 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from shop.accounts import queries_units as queries
-from shop.accounts.models import AUDIENCE
+from shop.accounts.models import BUYERS
 from shop.accounts.models_units import LINK_NEXT, LinkStatus, UnitLink
 from shop.accounts.service.managing_units import open_unit, put_below
-from shop.actor import Actor, Audience
+from shop.actor import Actor
 from shop.audit import service as audit
-from shop.db import unless_taken
+from shop.db import moved, unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
-
-BUYERS = tuple(kind.value for kind, audience in AUDIENCE.items() if audience is Audience.BUYER)
 
 
 class LinkAnswered(Refusal):
@@ -64,14 +61,7 @@ def answer(
         unit = queries.own_unit(session, by, unit_id)
         if unit.parent_id is not None:
             raise Invalid("This unit has a supervising unit already.", pointer="/unit_id")
-    moved = session.execute(
-        update(UnitLink)
-        .where(UnitLink.id == link_id, UnitLink.status.in_([was for was, then in LINK_NEXT.items() if to in then]))
-        .values(status=to, unit_id=unit_id, answered_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    if not moved.rowcount:  # type: ignore[attr-defined]
-        session.refresh(link)
+    if not moved(session, link, to, LINK_NEXT, unit_id=unit_id, answered_at=now):
         raise LinkAnswered(link_status=link.status)
     if unit_id is not None:
         queries.lock_trees(session, unit_id, link.parent_id)

@@ -14,7 +14,7 @@ from shop.accounts.schemas_units import ChangeUnit, NewUnit
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.db import unless_taken
+from shop.db import changed, unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 
 
@@ -123,13 +123,8 @@ def put_below(session: Session, parent_id: UUID, *unit_ids: UUID, pointer: str =
     if depth > DEEPEST:
         raise UnitTooDeep(pointer=pointer, allowed=DEEPEST)
     open_parent = select(BudgetUnit.id).where(BudgetUnit.id == parent_id, BudgetUnit.status == "open").exists()
-    moved = session.execute(
-        update(BudgetUnit)
-        .where(BudgetUnit.id.in_(unit_ids), BudgetUnit.status == "open", open_parent)
-        .values(parent_id=parent_id)
-        .execution_options(synchronize_session=False)
-    )
-    if moved.rowcount != len(unit_ids):  # type: ignore[attr-defined]
+    below = update(BudgetUnit).where(BudgetUnit.id.in_(unit_ids), BudgetUnit.status == "open", open_parent)
+    if changed(session, below.values(parent_id=parent_id)) != len(unit_ids):
         raise UnitClosed(pointer=pointer)
 
 
@@ -184,13 +179,8 @@ def close(
             put_below(session, successor_id, *children, pointer="/successor_id")
     elif children:
         raise UnitHasSubordinates(open_units=len(children))
-    closed = session.execute(
-        update(BudgetUnit)
-        .where(BudgetUnit.id == unit_id, BudgetUnit.status == "open")
-        .values(status="closed", successor_id=successor_id)
-        .execution_options(synchronize_session=False)
-    )
-    if not closed.rowcount:  # type: ignore[attr-defined]
+    open_one = update(BudgetUnit).where(BudgetUnit.id == unit_id, BudgetUnit.status == "open")
+    if not changed(session, open_one.values(status="closed", successor_id=successor_id)):
         raise UnitClosed
     session.refresh(unit)
     audit.record(

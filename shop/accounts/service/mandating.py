@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from shop.accounts.schemas_units import NewCatererMandate, NewUnionMandate
 from shop.actor import Actor
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.db import unless_taken
+from shop.db import moved, unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -137,17 +137,7 @@ def end(session: Session, *, by: Actor, mandate_id: UUID, now: datetime) -> Buyi
 
 
 def become(session: Session, by: Actor, mandate: BuyingMandate, to: MandateStatus, now: datetime) -> BuyingMandate:
-    moved = session.execute(
-        update(BuyingMandate)
-        .where(
-            BuyingMandate.id == mandate.id,
-            BuyingMandate.status.in_([was for was, then in MANDATE_NEXT.items() if to in then]),
-        )
-        .values(status=to)
-        .execution_options(synchronize_session=False)
-    )
-    session.refresh(mandate)
-    if not moved.rowcount:  # type: ignore[attr-defined]
+    if not moved(session, mandate, to, MANDATE_NEXT):
         raise WrongMandateStatus(mandate_status=mandate.status)
     audit.record(
         session, by=by, action=str(to), kind="buying_mandate", subject=mandate.id, now=now, on=str(business_day(now))

@@ -17,13 +17,12 @@ from shop.accounts.models_units import InvoiceProfile, Registration
 from shop.accounts.service import granting
 from shop.accounts.service.passwords import hash_of
 from shop.accounts.uscc import is_valid
-from shop.actor import ADMIN_ROLES, BUYER_ROLES, COOPERATIVE_ROLES, Actor, Audience, Role
+from shop.actor import ROLES_OF, Actor, Audience, Role
 from shop.audit import service as audit_service
 from shop.clock import business_day
 from shop.db import unless_taken
 from shop.errors import Invalid
 
-ROLES_OF = {Audience.BUYER: BUYER_ROLES, Audience.COOPERATIVE: COOPERATIVE_ROLES, Audience.ADMIN: ADMIN_ROLES}
 HAS_CODE = Organisation.status.not_in(("rejected", "closed"))
 """That an organisation keeps its code from others."""
 OF_THE_PLATFORM = frozenset({Role.OPERATOR, Role.AUDITOR})

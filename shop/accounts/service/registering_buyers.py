@@ -19,7 +19,7 @@ from shop.accounts.uscc import is_valid
 from shop.actor import BUYER_ROLES, SYSTEM, Actor, Role
 from shop.audit import service as audit
 from shop.clock import business_day
-from shop.db import unless_taken
+from shop.db import moved, unless_taken
 from shop.errors import Invalid, NotFound, Refusal
 from shop.outbox import service as outbox
 
@@ -187,19 +187,9 @@ def become(
     reason: str | None = None,
 ) -> None:
     decided = to is not RegistrationStatus.SUBMITTED
-    values: dict[str, Any] = {"status": to, "reason": reason}
+    values: dict[str, Any] = {"reason": reason}
     values |= {"decided_at": now, "decided_by": by.user_id} if decided else {"submitted_at": now}
-    moved = session.execute(
-        update(Registration)
-        .where(
-            Registration.id == registration.id,
-            Registration.status.in_([was for was, then in REGISTRATION_NEXT.items() if to in then]),
-        )
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    session.refresh(registration)
-    if not moved.rowcount:  # type: ignore[attr-defined]
+    if not moved(session, registration, to, REGISTRATION_NEXT, **values):
         raise WrongRegistrationStatus(registration_status=registration.status)
 
 

@@ -2,29 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from shop.payments.models import BankReceipt
-from shop.retention import BATCH, Personal, kept_since
+from shop.retention import Personal, forget_column
 
 
 def forget(session: Session, *, now: datetime) -> int:
     """Forget a batch of names; gives how many."""
-    since = kept_since(session, Personal.PAYER_NAME, now=now)
-    if since is None:
-        return 0
-    old = (
-        select(BankReceipt.id)
-        .where(BankReceipt.payer_name.is_not(None), BankReceipt.booked_at < since)
-        .order_by(BankReceipt.booked_at)
-        .limit(BATCH)
+    return forget_column(
+        session, Personal.PAYER_NAME, BankReceipt.payer_name, since=BankReceipt.booked_at, empty=None, now=now
     )
-    found = session.scalars(
-        update(BankReceipt)
-        .where(BankReceipt.id.in_(old))
-        .values(payer_name=None)
-        .returning(BankReceipt.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(found.all())
