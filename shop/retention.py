@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Integer, cast, func, select, update
+from sqlalchemy import CheckConstraint, Integer, cast, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import DATERANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
@@ -72,5 +72,6 @@ def forget_column(
     if before is None:
         return 0
     model = column.class_
-    old = select(model.id).where(column.is_distinct_from(empty), since < before).order_by(since).limit(BATCH)
+    held = column.is_not(None) if empty is None else column != literal_column("''")  # as the partial indexes say it
+    old = select(model.id).where(held, since < before).order_by(since).limit(BATCH)
     return changed(session, update(model).where(model.id.in_(old)).values({column: empty}))

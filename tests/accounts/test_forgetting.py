@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from shop.accounts.models import Address
 from shop.accounts.models_admission import Application, ApplicationDocument, ApplicationReview
+from shop.accounts.service import forgetting
 from shop.db import in_unit_of_work, unit_of_work
 from shop.files.models import StoredFile
+from shop.payments.service import forgetting as forgetting_payers
 from shop.retention import Personal, kept_since
 from tests import builders as a
 from tests.accounts.county import County
@@ -147,6 +149,24 @@ def test_whom_to_call_is_forgotten_three_years_after_a_place_was_retired(county:
         found = {row.id: (row.contact, row.line) for row in session.scalars(select(Address))}
     assert found[old.id] == ("", line)
     assert (found[kept.id][0], found[younger.id][0]) == ("王老师 13900139000",) * 2
+
+
+def test_what_is_past_its_period_is_found_by_an_index(county: County) -> None:
+    plans: list[str] = []
+    with unit_of_work() as session:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+
+        def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.startswith("UPDATE"):
+                with connection.connection.cursor() as other:
+                    plans.append("".join(line for (line,) in other.execute(f"EXPLAIN {statement}", parameters)))
+
+        event.listen(session.connection(), "before_cursor_execute", explain)
+        forgetting.forget(session, now=a.NOW)
+        forgetting_payers.forget(session, now=a.NOW)
+    assert len(plans) == 3
+    names = ("ix_application_review_named", "ix_address_retired_contact", "ix_bank_receipt_named")
+    assert [name in plan for name, plan in zip(names, plans, strict=True)] == [True] * 3
 
 
 def test_a_period_is_the_one_of_the_day_and_without_one_nothing_is_forgotten(county: County) -> None:
