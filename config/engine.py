@@ -329,9 +329,14 @@ class Engine:
 
     def _check_version(self) -> None:
         wrote, reads = (self._data / "PG_VERSION").read_text().strip(), str(self._version_of_binaries())
+        if not wrote.isdigit():
+            raise EngineError(
+                f"{self._data} is damaged: its PG_VERSION names no version. Move that folder away; the shop is then "
+                "empty, and a backup can be restored into it (README, 'How to run it for real')."
+            )
         if wrote != reads:
             raise EngineError(
-                f"The data in {self._data} was written by PostgreSQL {wrote or '(unknown)'}; the one found here is "
+                f"The data in {self._data} was written by PostgreSQL {wrote}; the one found here is "
                 f"{reads}. Take a backup with the old version, move the folder away, and restore the backup into the "
                 "empty shop (README, 'How to run it for real')."
             )

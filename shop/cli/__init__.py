@@ -1,5 +1,7 @@
 """The command line `shop`: what an operator does outside the browser."""
 
+import os
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -23,9 +25,10 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            near = get_close_matches(cmd_name, COMMANDS, n=1)
+            ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         module, _, name = COMMANDS[cmd_name].partition(".")
         command: click.Command = getattr(import_module(f"shop.cli.{module}"), name)
         return command
@@ -46,12 +49,17 @@ def shop() -> None:
 
 def main() -> None:
     """Run the command line; a refusal becomes one sentence and exit code 1."""
+    from config import served
     from config.settings import SettingsError
     from shop.errors import Refusal
 
+    served.take_up()
     try:
         shop(prog_name="shop")
     except Refusal as refusal:
         raise SystemExit(f"{refusal.title} {refusal.detail}".strip()) from None
     except SettingsError as error:
-        raise SystemExit(str(error)) from None
+        beside = (
+            "" if os.environ.get("SHOP_DATABASE_URL") else " Beside a shop that `python3 run.py` serves none is wanted."
+        )
+        raise SystemExit(f"{error}{beside}") from None

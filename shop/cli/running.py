@@ -17,6 +17,7 @@ from typing import Any
 import click
 import psycopg
 
+from config import served
 from config.database import driver_url
 from config.engine import Engine, EngineError
 from config.supervisor import Program, Supervisor, how_it_ended, run_once
@@ -68,6 +69,12 @@ def serve(supervisor: Supervisor, var: Path, url: str, no_demo: bool, once: bool
         for program in programs(var, url):
             supervisor.start(program)
         run_shop("db", "migrate", "--quiet")
+    with served.kept(var, os.environ):
+        go_on(supervisor, var, url, no_demo, once)
+
+
+def go_on(supervisor: Supervisor, var: Path, url: str, no_demo: bool, once: bool) -> None:
+    """Everything after the schema: the play, and serving until told to stop."""
     say("The schema is up to date and the reference data is loaded.")
     wait_until_ready(url, var / "log")
     say(f"Serving at {url}")

@@ -177,6 +177,7 @@ def test_the_traces_of_a_lost_machine_do_not_hinder_the_next_start(folder):
     [
         ("PG_VERSION", None, "PG_VERSION is missing"),
         ("PG_VERSION", b"9\n", "written by PostgreSQL 9"),
+        ("PG_VERSION", b"", "is damaged: its PG_VERSION names no version"),
         ("global/pg_control", b"\0" * 8192, "does not start"),
         ("global/pg_filenode.map", None, "does not start"),
     ],
