@@ -59,7 +59,6 @@ def main() -> None:
     except Refusal as refusal:
         raise SystemExit(f"{refusal.title} {refusal.detail}".strip()) from None
     except SettingsError as error:
-        beside = (
-            "" if os.environ.get("SHOP_DATABASE_URL") else " Beside a shop that `python3 run.py` serves none is wanted."
-        )
-        raise SystemExit(f"{error}{beside}") from None
+        if not os.environ.get("SHOP_DATABASE_URL"):
+            raise SystemExit(f"{error} Or serve the shop with `python3 run.py`: beside it none is wanted.") from None
+        raise SystemExit(str(error)) from None
