@@ -34,8 +34,8 @@ from shop.storefront.stamps import StampNow
 log = structlog.get_logger()
 VERSION = "0.1.0"
 ROOMS = (
-    "accounts", "catalogue", "catalogue.monitoring", "stock", "storefront", "orders", "requisitions", "payments",
-    "logistics", "reporting", "jobs", "notices", "files", "ledger", "regions", "outbox",
+    "accounts", "catalogue", "catalogue.monitoring", "agreements", "stock", "storefront", "orders", "requisitions",
+    "quotations", "payments", "logistics", "reporting", "jobs", "notices", "files", "ledger", "regions", "outbox",
 )  # fmt: skip
 SECONDS = Histogram("shop_request_seconds", "Time to answer", ("operation",))
 ANSWERS = Counter("shop_answers_total", "Answers by operation and status", ("operation", "status"))

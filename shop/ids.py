@@ -21,11 +21,26 @@ def new_id() -> UUID:
     RFC 9562, method 3: milliseconds, then 12 bits of their fractions, then 62 random bits. A clock that stands still or
     goes back does not: the tick after the last one is taken.
     """
+    return of_tick(ticks(1), int.from_bytes(os.urandom(8)))
+
+
+def new_ids(count: int) -> list[UUID]:
+    """So many new ids, as rising as if each were asked for, at a third of the cost."""
+    first, random = ticks(count), os.urandom(8 * count)
+    return [of_tick(first + n, int.from_bytes(random[8 * n : 8 * n + 8])) for n in range(count)]
+
+
+def ticks(count: int) -> int:
+    """The first of so many ticks that no other id has."""
     global _last
     with _ticking:
-        _last = tick = max(_last + 1, (time.time_ns() << 12) // 1_000_000)
-    value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0x2 << 62 | int.from_bytes(os.urandom(8)) >> 2
-    return UUID(int=value)
+        first = max(_last + 1, (time.time_ns() << 12) // 1_000_000)
+        _last = first + count - 1
+    return first
+
+
+def of_tick(tick: int, random: int) -> UUID:
+    return UUID(int=(tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0x2 << 62 | random >> 2)
 
 
 @dataclass(frozen=True)
@@ -123,4 +138,15 @@ MovementId = Annotated[UUID, PublicId("mov")]
 StockTakeId = Annotated[UUID, PublicId("stk")]
 ListingImportId = Annotated[UUID, PublicId("limp")]
 LotDocumentId = Annotated[UUID, PublicId("ldoc")]
+OrderPhotoId = Annotated[UUID, PublicId("opht")]
+SigningId = Annotated[UUID, PublicId("sig")]
+DraftId = Annotated[UUID, PublicId("idr")]
+ClaimId = Annotated[UUID, PublicId("clm")]
+CorrectionId = Annotated[UUID, PublicId("cor")]
+OrderTimeRuleId = Annotated[UUID, PublicId("otr")]
+HoldRuleId = Annotated[UUID, PublicId("hrl")]
 AllocationId = Annotated[UUID, PublicId("alc")]
+AgreementId = Annotated[UUID, PublicId("agr")]
+QuotationRequestId = Annotated[UUID, PublicId("rfq")]
+QuotationId = Annotated[UUID, PublicId("quo")]
+NegotiatedQuoteId = Annotated[UUID, PublicId("nq")]

@@ -11,6 +11,13 @@ def test_ids_rise_in_the_order_in_which_they_were_asked_for() -> None:
     assert made == sorted(made)
 
 
+def test_ids_asked_for_together_rise_and_stand_between_those_before_and_after() -> None:
+    before, made, after = ids.new_id(), ids.new_ids(5_000), ids.new_id()
+    assert [before, *made, after] == sorted({before, *made, after})
+    assert {key.version for key in made} == {7}
+    assert ids.new_ids(0) == []
+
+
 def test_ids_are_version_seven_and_tell_their_millisecond() -> None:
     before = time.time_ns() // 1_000_000
     made = ids.new_id()

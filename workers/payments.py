@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from shop.clock import business_now
 from shop.orders.models import SupplierOrder
 from shop.outbox import service as outbox
-from shop.payments.models import Charge
+from shop.payments.models import Charge, RefundReason
 from shop.payments.service import charging, gateway_work, refunding, settling, webhooks
 
 
@@ -26,6 +26,18 @@ def after_cancellation(session: Session, *, supplier_order_id: UUID, **_newer: A
     part = session.get_one(SupplierOrder, supplier_order_id)
     charging.withdraw_notices(session, part.order_id, "cancelled", part=part.id)
     refunding.after_cancellation(session, supplier_order_id=supplier_order_id, now=business_now(session))
+
+
+def after_claim(
+    session: Session, *, supplier_order_id: UUID, order_id: UUID, correction_id: UUID | None = None, **_newer: Any
+) -> None:
+    """Give back what was paid and is taken back, take back the notice that asks for it, and settle what waited."""
+    now = business_now(session)
+    if correction_id is not None:
+        part = session.get_one(SupplierOrder, supplier_order_id)
+        charging.withdraw_notices(session, order_id, "corrected", part=part.id)
+        refunding.give_back_over(session, part, correction_id, RefundReason.CORRECTED, now)
+    settling.settle_order(session, order_id=order_id, now=now)
 
 
 def settle_what_is_paid(session: Session, *, charge_id: UUID, **_newer: Any) -> None:

@@ -1,7 +1,7 @@
 """What is due: each sweep does one batch in its unit of work and says how much it did; it is called until that is 0."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -21,10 +21,12 @@ from shop.files import service as files
 from shop.http import idempotency
 from shop.ledger.service import PLATFORM_ID
 from shop.logistics import service as logistics
+from shop.orders.service import choosing_supply, claiming, inspecting, passing_times
 from shop.outbox import service as outbox
 from shop.outbox.models import Numbering
-from shop.payments.service import charging, gateway_work
+from shop.payments.service import charging, gateway_work, lapsing
 from shop.payments.service import forgetting as forgetting_payers
+from shop.quotations.service import asking
 from shop.reporting import rollup
 from shop.requisitions.service import running
 from shop.stock.service import offering
@@ -42,6 +44,80 @@ def cancel_unpaid(session: Session) -> int:
     """Cancel prepaid orders whose money did not come in time, and take back old notices of orders on terms."""
     now = business_now(session)
     return charging.cancel_unpaid(session, now=now) + charging.withdraw_old_notices(session, now=now)
+
+
+def lapse_holds(session: Session) -> int:
+    """Give back supply that was held for money which did not come in time."""
+    return lapsing.lapse_holds(session, now=business_now(session))
+
+
+def settle_supply_choices() -> None:
+    """Fill what waits for supply, who paid first before who paid later, and give money back when the time is over.
+
+    Each in a unit of work of its own; one that fails is logged and tried again at the next ring. What one waits for in
+    vain is not given to who came after.
+    """
+    for part_id in in_unit_of_work(lambda session: choosing_supply.due(session, now=business_now(session))):
+        settled(partial(give_up_one, part_id=part_id), part_id)
+    blocked: set[UUID] = set()
+    for part_id, listing_ids in in_unit_of_work(choosing_supply.waiting):
+        if listing_ids & blocked or not settled(partial(fill_one, part_id=part_id), part_id):
+            blocked |= listing_ids
+
+
+def settled(work: Callable[[Session], bool], part_id: UUID) -> bool:
+    try:
+        return in_unit_of_work(work)
+    except Exception as error:
+        log.error("supply_choice_failed", part=part_id.hex, exc_info=error)
+        return False
+
+
+def give_up_one(session: Session, *, part_id: UUID) -> bool:
+    return choosing_supply.give_up(session, supplier_order_id=part_id, now=business_now(session))
+
+
+def fill_one(session: Session, *, part_id: UUID) -> bool:
+    return choosing_supply.fill(session, supplier_order_id=part_id, now=business_now(session))
+
+
+settle_supply_choices.calls_out = True  # type: ignore[attr-defined]  # one harvest may fill many
+
+
+def tell_order_times(session: Session) -> int:
+    """Remind whose turn it is with an order and tell both sides of what is late; end what nobody signed or answered."""
+    now = business_now(session)
+    return (
+        passing_times.tell(session, now=now)
+        + inspecting.lapse_signatures(session, now=now)
+        + claiming.pass_defence(session, now=now)
+    )
+
+
+def pass_order_times() -> None:
+    """Cancel and accept what nobody answered in time, each in a unit of work of its own.
+
+    One that fails is logged and tried again at the next ring; the others have their turn.
+    """
+    after: passing_times.Place | None = None
+    while batch := in_unit_of_work(partial(due_to_lapse, after=after)):
+        for _, due_id in batch:
+            try:
+                in_unit_of_work(partial(lapse_one, due_id=due_id))
+            except Exception as error:
+                log.error("lapse_failed", due=due_id.hex, exc_info=error)
+        after = batch[-1]
+
+
+def due_to_lapse(session: Session, *, after: passing_times.Place | None) -> Sequence[passing_times.Place]:
+    return passing_times.due_to_lapse(session, after=after, now=business_now(session))
+
+
+def lapse_one(session: Session, *, due_id: UUID) -> bool:
+    return passing_times.lapse(session, due_id=due_id, now=business_now(session))
+
+
+pass_order_times.calls_out = True  # type: ignore[attr-defined]  # a morning has many, and other work does not wait
 
 
 def move_shipments(session: Session) -> int:
@@ -93,6 +169,11 @@ def run_standing_orders() -> None:
 run_standing_orders.calls_out = True  # type: ignore[attr-defined]  # a morning has many, and other work does not wait
 
 
+def open_quotes(session: Session) -> int:
+    """Tell buyers that the deadline of a request for quotation has passed."""
+    return asking.open_due(session, now=business_now(session))
+
+
 def watch_prices(session: Session) -> int:
     """Have all prices on sale checked once a business day: what others ask now may have moved a verdict."""
     now = business_now(session)
@@ -128,6 +209,7 @@ RETENTION = (
     ("delivery", "status = 'parked' AND consumer LIKE 'webhook:%' AND due_at < now() - interval '30 days'"),
     ("job", "ended_at < now() - interval '90 days'"),
     ("notice", "recorded_at < now() - interval '2 years'"),
+    ("inspection_draft", "recorded_at < now() - interval '90 days'"),
     ("bulk_import", "recorded_at < now() - interval '30 days'"),
     (
         "listing_import_row",

@@ -7,6 +7,10 @@ open-ended, so a sweep that was missed for an hour does an hour's work at the ne
 EVERY: dict[str, float] = {
     "roll_up": 2.0,
     "cancel_unpaid": 2.0,
+    "lapse_holds": 2.0,
+    "settle_supply_choices": 5.0,
+    "tell_order_times": 10.0,
+    "pass_order_times": 10.0,
     "move_shipments": 1.0,
     "close_supply_windows": 5.0,
     "rewrite_lapsed": 60.0,
@@ -17,6 +21,7 @@ EVERY: dict[str, float] = {
     "pass_selling_time": 60.0,
     "pass_price_deadlines": 60.0,
     "watch_prices": 600.0,
+    "open_quotes": 10.0,
     "run_standing_orders": 60.0,
     "forget_personal": 3600.0,
     "ask_stripe": 10.0,
@@ -25,5 +30,16 @@ EVERY: dict[str, float] = {
     "check": 300.0,
     "check_all": 1800.0,
 }
-APART = frozenset({"ask_stripe", "forget_old", "run_standing_orders", "drop_files", "check", "check_all"})
+APART = frozenset(
+    {
+        "pass_order_times",
+        "settle_supply_choices",
+        "ask_stripe",
+        "forget_old",
+        "run_standing_orders",
+        "drop_files",
+        "check",
+        "check_all",
+    }
+)
 """Those marked `calls_out`: they wait for somebody else or take long, and are done where other work does not wait."""

@@ -1,25 +1,32 @@
 """The ready-made cards, and what listings are found and sorted by: written in the commit of whatever they show."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from shop.accounts.models import Organisation
 from shop.catalogue.models import Certificate, CertificateStatus, Listing, ListingStatus, Product
 from shop.catalogue.models_search import CERTIFICATES, SearchEntry, SearchTerm
 from shop.catalogue.spelling import initials, letters
 from shop.catalogue.words import pieces, place_below_fit, place_of, search_text, search_words, terms
+from shop.db import among, insert_rows
 from shop.money import half_up
 from shop.regions.models import Division, Level, province_of
 
-County, Province = aliased(Division), aliased(Division)
+
+class Place(NamedTuple):
+    """What a county and its province are called; None where no division has the code today."""
+
+    county: str | None
+    province: str | None
 
 
 def price_per_kg(price_fen: int, *, base_unit: str, pack_base_quantity: int, pack_grams: int) -> int:
@@ -33,27 +40,27 @@ def per_kg_of(row: Any) -> int:
     )
 
 
-def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
-    """The JSON of a list item, Chinese as it is, without its closing brace; `row` as `FACTS` selects it."""
+def card_of(row: Any, product: Any, place: Place, certificates: Sequence[Any]) -> str:
+    """The JSON of a list item, Chinese as it is, without its closing brace."""
     card = {
         "id": f"lst_{row.id.hex}",
         "product": {
             "id": f"prd_{row.product_id.hex}",
-            "name": row.name,
-            "name_en": row.name_en,
-            "variety": row.variety,
-            "grade": row.grade,
-            "spec": row.spec,
+            "name": product.name,
+            "name_en": product.name_en,
+            "variety": product.variety,
+            "grade": product.grade,
+            "spec": product.spec,
         },
-        "photo": row.photos[0]["thumb"] if row.photos else None,
+        "photo": product.photos[0]["thumb"] if product.photos else None,
         "certificates": [
             {"kind": c.kind, "number": c.number, "issuer": c.issuer, "expires_on": c.expires_on.isoformat()}
             for c in certificates
         ],
-        "cooperative": {"id": f"org_{row.cooperative_id.hex}", "name": row.cooperative},
-        "origin": {"code": row.origin_code, "county": row.county, "province": row.province},
-        "category": row.category,
-        "storage": row.storage,
+        "cooperative": {"id": f"org_{row.cooperative_id.hex}", "name": product.cooperative},
+        "origin": {"code": product.origin_code, "county": place.county, "province": place.province},
+        "category": product.category,
+        "storage": product.storage,
         "pack_name": row.pack_name,
         "unit": row.pack_name,
         "base_unit": row.base_unit,
@@ -72,49 +79,68 @@ def card_of(row: Any, certificates: Sequence[Certificate]) -> str:
     return msgspec.json.encode(card).decode()[:-1]
 
 
-def facts(ids: Iterable[UUID], on: date) -> Any:
-    """What the cards of these listings show, as of a business day."""
+OF_LISTING = (
+    "id", "product_id", "cooperative_id", "pack_name", "base_unit", "pack_base_quantity", "pack_grams", "price_fen",
+    "tiers", "min_packs", "step_packs", "max_packs", "price_from", "price_to", "season_from", "season_to", "status",
+    "listed_at",
+)  # fmt: skip
+OF_PRODUCT = (
+    "name", "name_en", "variety", "tags", "grade", "spec", "category", "storage", "origin_code", "photos",
+)  # fmt: skip
+# Columns and not attributes of the models: their rows cost half as much.
+LISTINGS, PRODUCTS = Listing.__table__.c, Product.__table__.c
+SAID_OF_PRODUCT = (*(PRODUCTS[name] for name in OF_PRODUCT), Organisation.name.label("cooperative"))
+
+
+def facts(ids: Iterable[UUID]) -> Any:
+    """What the cards of these listings show of them and their products."""
     return (
-        select(
-            Listing.id,
-            Listing.product_id,
-            Listing.cooperative_id,
-            Listing.pack_name,
-            Listing.base_unit,
-            Listing.pack_base_quantity,
-            Listing.pack_grams,
-            Listing.price_fen,
-            Listing.tiers,
-            Listing.min_packs,
-            Listing.step_packs,
-            Listing.max_packs,
-            Listing.price_from,
-            Listing.price_to,
-            Listing.season_from,
-            Listing.season_to,
-            Listing.status,
-            Listing.listed_at,
-            Product.name,
-            Product.name_en,
-            Product.variety,
-            Product.tags,
-            Product.grade,
-            Product.spec,
-            Product.category,
-            Product.storage,
-            Product.origin_code,
-            Product.photos,
-            Organisation.name.label("cooperative"),
-            County.name.label("county"),
-            Province.name.label("province"),
-        )
-        .join(Product, Product.id == Listing.product_id)
-        .join(Organisation, Organisation.id == Listing.cooperative_id)
-        .outerjoin(County, and_(County.code == Product.origin_code, County.in_force(on), County.level == Level.COUNTY))
-        .outerjoin(Province, and_(Province.code == Listing.province_code, Province.in_force(on)))
-        .where(Listing.id.in_(list(ids)))
-        .order_by(Listing.id)
+        select(*(LISTINGS[name] for name in OF_LISTING), *SAID_OF_PRODUCT)
+        .join(Product, PRODUCTS.id == LISTINGS.product_id)
+        .join(Organisation, Organisation.id == LISTINGS.cooperative_id)
+        .where(among(LISTINGS.id, ids))
+        .order_by(LISTINGS.id)
     )
+
+
+def facts_of_products(ids: Iterable[UUID]) -> Any:
+    """What the cards of all listings of these products show of the product."""
+    return (
+        select(PRODUCTS.id, *SAID_OF_PRODUCT)
+        .join(Organisation, Organisation.id == PRODUCTS.cooperative_id)
+        .where(among(PRODUCTS.id, ids))
+    )
+
+
+def places_of(session: Session, codes: Collection[str], on: date) -> dict[str, Place]:
+    """What counties of these codes and their provinces are called on a day."""
+    wanted = select(Division.code, Division.name, Division.level).where(
+        among(Division.code, {*codes, *map(province_of, codes)}), Division.in_force(on)
+    )
+    found = {row.code: row for row in session.execute(wanted)}
+    places = {}
+    for code in codes:
+        county, province = found.get(code), found.get(province_of(code))
+        if county is not None and county.level != Level.COUNTY:
+            county = None
+        places[code] = Place(county and county.name, province and province.name)
+    return places
+
+
+def entry_of(row: Any, product: Any, place: Place, certificates: Sequence[Any]) -> dict[str, Any]:
+    """What a listing is found by, and until when its card is right."""
+    return {
+        "card_until": min((c.expires_on for c in certificates), default=None),
+        "category": product.category,
+        "storage": product.storage,
+        "origin": product.origin_code,
+        "province": province_of(product.origin_code),
+        "per_kg": per_kg_of(row),
+        "key_county": "key_160" in product.tags,
+        "certificates": sum({CERTIFICATES[c.kind] for c in certificates}),
+        "search_text": search_text((product.name, product.variety, place.county or "")),
+        "search_words": search_words(product.name_en),
+    }
 
 
 WRITE = text(
@@ -168,12 +194,12 @@ POST = text(
 KNOWN = text("SELECT text, kind FROM search_term WHERE text = ANY(:texts)")
 
 
-def postings_of(row: Any, sold_grams: int) -> dict[str, int]:
+def postings_of(row: Any, county: str | None, sold_grams: int) -> dict[str, int]:
     """The pieces that a listing on sale is found by, with its place among what each finds; none of any other."""
     if row.status != ListingStatus.LISTED:
         return {}
     below = place_below_fit(sold_grams, row.listed_at)
-    found = pieces(name=row.name, name_en=row.name_en, variety=row.variety, county=row.county or "")
+    found = pieces(name=row.name, name_en=row.name_en, variety=row.variety, county=county or "")
     return {word: place_of(fit, below) for word, fit in found.items()}
 
 
@@ -185,26 +211,20 @@ def mark_of(postings: dict[str, int]) -> str:
 
 
 def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> int:
-    """Write the cards of these listings, and what they are found by, as of a business day; seven statements at most for
+    """Write the cards of these listings, and what they are found by, as of a business day; eight statements at most for
     any number. The listings' rows are locked by whoever changed them."""
     session.flush()
-    rows = session.execute(facts(listing_ids, on)).all()
+    rows = session.execute(facts(listing_ids)).all()
     if not rows:
         return 0
-    certificates: dict[UUID, list[Certificate]] = {}
-    for certificate in session.scalars(
-        select(Certificate)
-        .where(
-            Certificate.product_id.in_({row.product_id for row in rows}),
-            Certificate.status == CertificateStatus.APPROVED,
-            Certificate.expires_on > on,
-        )
-        .order_by(Certificate.id)
-    ):
-        certificates.setdefault(certificate.product_id, []).append(certificate)
+    places = places_of(session, {row.origin_code for row in rows}, on)
+    certificates = certificates_of(session, {row.product_id for row in rows}, on)
     shown = [certificates.get(row.product_id, []) for row in rows]
     before = {row.listing_id: row for row in session.execute(entries([row.id for row in rows]))}
-    postings = {row.id: postings_of(row, before[row.id].sold_grams if row.id in before else 0) for row in rows}
+    postings = {
+        row.id: postings_of(row, places[row.origin_code].county, before[row.id].sold_grams if row.id in before else 0)
+        for row in rows
+    }
     marks = {key: mark_of(found) for key, found in postings.items()}
     session.execute(
         WRITE,
@@ -212,21 +232,8 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
         {
             "rows": msgspec.json.encode(
                 [
-                    {
-                        "id": row.id,
-                        "card": card_of(row, held),
-                        "card_until": min((c.expires_on for c in held), default=None),
-                        "category": row.category,
-                        "storage": row.storage,
-                        "origin": row.origin_code,
-                        "province": province_of(row.origin_code),
-                        "per_kg": per_kg_of(row),
-                        "key_county": "key_160" in row.tags,
-                        "certificates": sum({CERTIFICATES[c.kind] for c in held}),
-                        "search_text": search_text((row.name, row.variety, row.county or "")),
-                        "search_words": search_words(row.name_en),
-                        "posted": marks[row.id],
-                    }
+                    {"id": row.id, "card": card_of(row, row, places[row.origin_code], held), "posted": marks[row.id]}
+                    | entry_of(row, row, places[row.origin_code], held)
                     for row, held in zip(rows, shown, strict=True)
                 ]
             ).decode()
@@ -234,15 +241,73 @@ def write_cards(session: Session, listing_ids: Iterable[UUID], *, on: date) -> i
     )
     changed = {key for key, mark in marks.items() if mark != (before[key].posted if key in before else "")}
     post(session, {key: postings[key] for key in changed})
-    learn(session, [row for row in rows if row.id in changed and postings[row.id]])
+    learn(session, [row for row in rows if row.id in changed and postings[row.id]], places)
     return len(rows)
+
+
+def enter(session: Session, listings: Sequence[Mapping[str, Any]], *, on: date) -> None:
+    """Insert listings that nobody sees yet, as rows by column name, with their cards and what they are found by once
+    they are on sale: five statements for any number."""
+    session.flush()
+    product_ids = {row["product_id"] for row in listings}
+    products = {row.id: row for row in session.execute(facts_of_products(product_ids))}
+    places = places_of(session, {row.origin_code for row in products.values()}, on)
+    certificates = certificates_of(session, product_ids, on)
+    rows: list[Mapping[str, Any]] = []
+    entries: list[dict[str, Any]] = []
+    for given in listings:
+        row, product = SimpleNamespace(**given), products[given["product_id"]]
+        place, held = places[product.origin_code], certificates.get(product.id, ())
+        entry = entry_of(row, product, place, held)
+        rows.append(
+            {
+                **given,
+                "card": card_of(row, product, place, held),
+                "card_until": entry.pop("card_until"),
+                "category": product.category,
+                "storage": product.storage,
+                "origin_code": product.origin_code,
+                "province_code": entry["province"],
+            }
+        )
+        entries.append(
+            {
+                "listing_id": row.id,
+                "shown": False,
+                "county": entry.pop("origin"),
+                "price_per_kg_fen": entry.pop("per_kg"),
+                "season_from": row.season_from,
+                "season_to": row.season_to,
+                "price_fen": row.price_fen,
+                "posted": "",
+                **entry,
+            }
+        )
+    insert_rows(session, (Listing, rows), (SearchEntry, entries))
+
+
+def certificates_of(session: Session, product_ids: Collection[UUID], on: date) -> dict[UUID, list[Any]]:
+    """The certificates that are shown of these products on a day."""
+    said = Certificate.__table__.c
+    found: dict[UUID, list[Any]] = {}
+    for certificate in session.execute(
+        select(said.product_id, said.kind, said.number, said.issuer, said.expires_on)
+        .where(
+            among(said.product_id, product_ids),
+            said.status == CertificateStatus.APPROVED,
+            said.expires_on > on,
+        )
+        .order_by(said.id)
+    ):
+        found.setdefault(certificate.product_id, []).append(certificate)
+    return found
 
 
 def entries(listing_ids: Sequence[UUID]) -> Any:
     """The entries of listings that are there, locked, with what their postings were made from."""
     return (
         select(SearchEntry.listing_id, SearchEntry.sold_grams, SearchEntry.listed_at, SearchEntry.posted)
-        .where(SearchEntry.listing_id.in_(listing_ids))
+        .where(among(SearchEntry.listing_id, listing_ids))
         .order_by(SearchEntry.listing_id)
         .with_for_update()
     )
@@ -264,12 +329,14 @@ def post(session: Session, postings: dict[UUID, dict[str, int]]) -> None:
     )
 
 
-def learn(session: Session, rows: Sequence[Any]) -> None:
+def learn(session: Session, rows: Sequence[Any], places: Mapping[str, Place]) -> None:
     """Keep the terms of these listings that are new."""
     found = {
         term
         for row in rows
-        for term in terms(name=row.name, name_en=row.name_en, variety=row.variety, county=row.county or "")
+        for term in terms(
+            name=row.name, name_en=row.name_en, variety=row.variety, county=places[row.origin_code].county or ""
+        )
     }
     known = {(term.text, term.kind) for term in session.execute(KNOWN, {"texts": sorted({t for t, _ in found})})}
     new = sorted(found - known)  # in one order, so that two who learn the same do not wait for each other

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 
 PIECE = 4
 """Characters of the longest piece."""
@@ -25,6 +26,7 @@ class Fit(IntEnum):
     IN_COUNTY = 4
 
 
+@lru_cache(maxsize=4096)
 def normalised(text: str) -> str:
     """Text as it is compared: NFKC, lower case, without spaces and control characters."""
     folded = unicodedata.normalize("NFKC", text).lower()
@@ -41,13 +43,14 @@ def leading(words: list[str]) -> str:
     return max(words, key=len)
 
 
-def tails(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def tails(text: str) -> tuple[str, ...]:
     """What stands in a text of spaced words from each beginning of a word, or mark, to the next space."""
     found: dict[str, None] = {}
     for word in filter(None, map(normalised, unicodedata.normalize("NFKC", text).split())):
         for beginning in re.finditer(r"(?<![^\W_])\w|[^\w]|_", word):
             found[word[beginning.start() :]] = None
-    return list(found)
+    return tuple(found)
 
 
 def search_text(fields: Iterable[str]) -> str:

@@ -20,7 +20,8 @@ from shop.db import in_unit_of_work
 from shop.demo.client import Client, Refused
 from shop.demo.parties import ADMINS, email_of, token_of
 from shop.factfile import rows
-from shop.orders.service.placing import in_season
+from shop.logistics import service as logistics
+from shop.orders.service.judging import in_season
 from shop.outbox import service as outbox
 from shop.outbox.models import Event
 
@@ -31,7 +32,6 @@ STEPS = 24
 STEP = timedelta(days=15)
 ORDERS_A_STEP = 13
 WORKERS_MAY_TAKE = 60.0  # seconds for one step's events before the demo says that something stands still
-PATIENT_TRIES = 5  # how often it is looked whether something was delivered before it counts as delayed
 REASONS = ("运输挤压破损", "规格低于约定", "到货温度超标", "数量短缺")
 
 Say = Callable[[str], None]
@@ -389,22 +389,18 @@ def fulfil(stage: Stage, today: datetime, part: dict[str, Any]) -> None:
     stage.count("shipments")
 
 
-def inspect_arrivals(stage: Stage, *, last: bool = False) -> None:
-    """Buyers inspect what was delivered: mostly all good, now and then a part rejected with its reason."""
-    moving = list(stage.open_orders)
-    tries = 0
+def carrier_is_quiet() -> bool:
+    """Whether the carrier has said all that it has to say by now; what is delayed is delivered when the clock moves."""
+    return not in_unit_of_work(lambda session: logistics.has_word_due(session, now=clock.business_now(session)))
 
-    def arrived() -> bool:
-        nonlocal tries
-        tries += 1
-        while moving and "shipped" not in note_states(moving[0]):
-            moving.pop(0)
-        if moving and not last and tries > PATIENT_TRIES:  # a delayed shipment is inspected half a month later
-            stage.all(note_states, moving[1:])
-            moving.clear()
-        return not moving
 
-    polled("The delivery of what was shipped", arrived)
+def inspect_arrivals(stage: Stage) -> None:
+    """Buyers inspect what was delivered: mostly all good, now and then a part rejected with its reason.
+
+    All of it, before the clock moves on: what nobody inspects in time would count as accepted.
+    """
+    polled("The delivery of what was shipped", carrier_is_quiet)
+    stage.all(note_states, stage.open_orders)
     waiting = [(order, part) for order in stage.open_orders for part in order["supplier_orders"]]
     due = [(order, part) for order, part in waiting if part["status"] == "delivered"]
     stage.all(lambda item: inspect(stage, *item), due)
@@ -466,6 +462,6 @@ def finish(stage: Stage, end: datetime) -> None:
     """Let the last shipments arrive and be inspected."""
     for extra in range(1, 4):
         move_clock(end + timedelta(days=12 * extra))
-        inspect_arrivals(stage, last=True)
+        inspect_arrivals(stage)
         if not stage.open_orders:
             return

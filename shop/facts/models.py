@@ -17,6 +17,8 @@ class Measure(StrEnum):
     ACCEPTED = "accepted"
     PAID = "paid"
     REFUNDED = "refunded"
+    CORRECTED = "corrected"
+    """What corrections changed of `accepted`, which has the same signed rows among its own."""
 
 
 class Fact(Model):
@@ -24,7 +26,7 @@ class Fact(Model):
 
     `class_`: procured (采购) or helped to sell (帮助销售). `grade`: A ordered and accepted here, B a line with an
     invoice or channel statement, C a declared total with its document. `month` is the first day of the business month
-    that it counts in.
+    that it counts in. `silent`: accepted because nobody inspected in time.
     """
 
     __tablename__ = "fact"
@@ -83,3 +85,4 @@ class Fact(Model):
     order_id: Mapped[UUID] = mapped_column(index=True)
     supplier_order_id: Mapped[UUID]
     line_id: Mapped[UUID]
+    silent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -27,7 +27,7 @@ def rows_of(measure: Measure, facts: Sequence[Mapping[str, Any]], *, now: dateti
     """The rows of facts that happened at `now`, for a caller that inserts them among others of its own.
 
     Each fact names its source row (one fact per measure and source), its signed `goods_fen` and `freight_fen`, its
-    signed `packs` and `grams`, and every one of DIMENSIONS, as of now.
+    signed `packs` and `grams`, and every one of DIMENSIONS, as of now; `silent` where nobody inspected.
     """
     day = business_day(now)
     return [
@@ -44,6 +44,7 @@ def rows_of(measure: Measure, facts: Sequence[Mapping[str, Any]], *, now: dateti
             "amount_fen": fact["goods_fen"] + fact["freight_fen"],
             "packs": fact["packs"],
             "grams": fact["grams"],
+            "silent": fact.get("silent", False),
             **{name: fact[name] for name in DIMENSIONS},
         }
         for fact in facts

@@ -12,7 +12,8 @@ from shop.ids import PhotoId
 
 routes = Routes("/v1", tag="Files")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MEDIA_TYPES = f"application/octet-stream application/pdf application/zip image/jpeg image/png text/csv {XLSX}"
+IMAGES = f"image/jpeg image/png {images.MEDIA_TYPE}"
+MEDIA_TYPES = f"application/octet-stream application/pdf application/zip {IMAGES} text/csv {XLSX}"
 Token = Annotated[str, Field(min_length=10, max_length=1000)]
 
 

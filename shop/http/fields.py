@@ -1,7 +1,7 @@
 """Fields that several rooms take in the same form."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -20,6 +20,20 @@ def from_iso(value: Any) -> Any:
     return value
 
 
+INSTANT = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})$", re.ASCII)
+
+
+def from_rfc3339(value: Any) -> Any:
+    """The instant that `2024-10-15T17:00:00+08:00` names; anything else is left for the strict check to refuse."""
+    if isinstance(value, str) and INSTANT.match(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(from_rfc3339), Field(strict=True)]
 Day = Annotated[date, BeforeValidator(from_iso), Field(strict=True)]
 
 

@@ -6,8 +6,10 @@ What posts what; debit is positive, and every posting sums to zero:
 |---|---|---|
 | payment | the buyer's money is in | bank +P, buyer −P |
 | acceptance | a supplier order is inspected | buyer +A, cooperative −A |
+| correction | accepted goods are taken back | buyer −C, cooperative +C |
 | refund | money goes back to the buyer | buyer +R, bank −R |
 | settlement | a cooperative is paid | cooperative +S, bank −S |
+| recovery | what it was paid for and was corrected then is kept from that | cooperative −K, bank +K |
 """
 
 from collections import Counter

@@ -13,7 +13,7 @@ from shop.logistics.carriers import WrongCarrier
 from shop.logistics.schemas import Report, Ship, TrackingPage, event_out, shipment_out
 from shop.orders import queries as orders
 from shop.orders import queries_fulfilment
-from shop.orders.api_fulfilment import filled_out, lots_out
+from shop.orders.api_fulfilment import deadlines_out, filled_out, lots_out
 from shop.orders.models import Status, WrongStatus
 from shop.orders.schemas_fulfilment import FilledOrderOut
 from shop.stock.service.holding import LotRecalled
@@ -100,4 +100,5 @@ def tracking(session: Session, actor: Actor, supplier_order_id: UUID) -> Trackin
         shipment=shipment_out(shipment) if shipment else None,
         events=[event_out(event) for event in queries.events_of(session, shipment.id)] if shipment else [],
         shipped=lots_out(queries_fulfilment.shipped(session, lines)),
+        deadlines=deadlines_out(queries_fulfilment.dues_of(session, part.id)),
     )

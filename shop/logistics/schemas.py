@@ -8,7 +8,7 @@ from shop.http.routes import In, Out
 from shop.ids import SupplierOrderId
 from shop.logistics.models import Shipment, TrackingEvent, TrackingKind
 from shop.orders.models import Status
-from shop.orders.schemas_fulfilment import LotOut, ShipmentOut, TrackingOut
+from shop.orders.schemas_fulfilment import DeadlineOut, LotOut, ShipmentOut, TrackingOut
 
 
 class Ship(In):
@@ -32,13 +32,17 @@ class Report(In):
 
 
 class TrackingPage(Out):
-    """Where a supplier order is: its shipment (null before it leaves), what was heard of it and what it consists of."""
+    """Where a supplier order is: its shipment (null before it leaves), what was heard of it and what it consists of.
+
+    `deadlines` say what is waited for and until when.
+    """
 
     supplier_order_id: SupplierOrderId
     status: Status
     shipment: ShipmentOut | None
     events: list[TrackingOut]
     shipped: list[LotOut]
+    deadlines: list[DeadlineOut]
 
 
 def shipment_out(shipment: Shipment) -> ShipmentOut:

@@ -149,6 +149,11 @@ def move_shipments(session: Session, *, now: datetime) -> int:
     return len(due)
 
 
+def has_word_due(session: Session, *, now: datetime) -> bool:
+    """Whether the simulated carrier has something to say that was not heard yet."""
+    return bool(session.scalar(select(exists().where(Shipment.status == "in_transit", Shipment.next_at <= now))))
+
+
 def report(
     session: Session,
     *,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from shop.accounts.models import Organisation
 from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
 from shop.actor import Actor, Audience, Role
+from shop.agreements.models import AgreementDrawnOn, QuoteUsed
 from shop.errors import NotFound
 from shop.freight.service import NoLane
 from shop.http import cursors
@@ -30,7 +31,7 @@ from shop.orders.schemas import (
     line_out,
     wishes_out,
 )
-from shop.orders.service import cancelling, placing
+from shop.orders.service import cancelling, judging, placing, recording
 from shop.stock.service.holding import Shortage
 
 routes = Routes("/v1/buyer", tag="Buying")
@@ -43,11 +44,13 @@ LIFE = list(Status)
     answers={201: OrderOut},
     refusals=(
         NotFound,
-        placing.NotOrderable,
+        judging.NotOrderable,
         placing.ApprovalRequired,
         NoLane,
         CreditExceeded,
         BudgetExceeded,
+        AgreementDrawnOn,
+        QuoteUsed,
         Shortage,
         OrganisationNotActive,
         UnitClosed,
@@ -115,7 +118,7 @@ def cancel_order(session: Session, actor: Actor, now: datetime, order_id: OrderI
     return order_out(session, queries.order(session, actor, order_id))
 
 
-def placed_out(placed: placing.Placed) -> OrderOut:
+def placed_out(placed: recording.Placed) -> OrderOut:
     """A freshly placed order, without reading it again."""
     wanted = placed.wanted
     return OrderOut(
@@ -141,6 +144,8 @@ def placed_out(placed: placing.Placed) -> OrderOut:
                 freight_fen=part.freight_fen,
                 accepted_goods_fen=None,
                 accepted_freight_fen=None,
+                supply_held=True,
+                held_until=placed.held_until.isoformat() if placed.held_until else None,
                 lines=[
                     LineOut(
                         id=line.id,
@@ -152,6 +157,9 @@ def placed_out(placed: placing.Placed) -> OrderOut:
                         quantity=line.packs,
                         min_shelf_life_days=wanted.lines[line.place].min_shelf_life_days,
                         unit_fen=line.unit_fen,
+                        priced_by=line.basis.value,
+                        agreement_id=line.agreement_id,
+                        quote_id=line.quote_id,
                         goods_fen=line.goods_fen,
                         freight_fen=line.freight_fen,
                         bucket=placed.buckets[line.listing.origin_code],
@@ -197,6 +205,8 @@ def order_out(session: Session, order: Order) -> OrderOut:
                 freight_fen=part.freight_fen,
                 accepted_goods_fen=part.accepted_goods_fen,
                 accepted_freight_fen=part.accepted_freight_fen,
+                supply_held=part.supply_held and part.status != Status.CANCELLED,
+                held_until=part.held_until.isoformat() if part.held_until and part.status == Status.PLACED else None,
                 lines=[line_out(line) for line in lines[part.id]],
             )
             for part, name in rows

@@ -14,16 +14,19 @@ from shop.actor import Actor, Audience, Role
 from shop.clock import business_day, business_now
 from shop.errors import NotFound
 from shop.http import cursors
-from shop.http.routes import REQUIRED, Routes, audience, roles
+from shop.http.routes import REQUIRED, Answer, Routes, audience, roles
 from shop.ids import SupplierOrderId
-from shop.orders import queries, queries_fulfilment
+from shop.orders import queries, queries_fulfilment, queries_inspections
 from shop.orders.models import Order, Status, SupplierOrder, WrongStatus
+from shop.orders.models_inspections import InspectionSigning, InspectorOrdered, SignatureWaits
+from shop.orders.models_times import OrderDue
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas import line_out, wishes_out
 from shop.orders.schemas_fulfilment import (
     AcceptanceLineOut,
     AcceptanceOut,
     BuyerOut,
+    DeadlineOut,
     DestinationOut,
     FilledOrderOut,
     Inspect,
@@ -34,8 +37,10 @@ from shop.orders.schemas_fulfilment import (
     SupplierOrderItem,
     SupplierOrderPage,
     SupplierOrdersQuery,
+    photo_out,
 )
-from shop.orders.service import acceptance, filling
+from shop.orders.schemas_inspections import SigningOut, signing_out
+from shop.orders.service import acceptance, filling, inspecting
 from shop.stock import queries_documents
 from shop.stock.schemas_documents import missing_out
 from shop.stock.service.documenting import DocumentsMissing
@@ -118,19 +123,22 @@ def pack_supplier_order(
 @inspection_routes.post(
     "/<supplier_order_id>/inspection",
     allow=roles(Role.RECEIVER, Role.MANAGER, Role.REQUESTER, of=Audience.BUYER),
-    answers={201: AcceptanceOut},
-    refusals=(WrongStatus, acceptance.WrongCounts),
+    answers={201: AcceptanceOut, 202: SigningOut},
+    refusals=(WrongStatus, acceptance.WrongCounts, InspectorOrdered, SignatureWaits),
     key=REQUIRED,
 )
 def inspect_delivery(
     session: Session, actor: Actor, now: datetime, supplier_order_id: SupplierOrderId, body: Inspect
-) -> AcceptanceOut:
+) -> AcceptanceOut | Answer:
     """Record what was accepted, rejected and short of a delivery, in packs per line and lot.
 
     For every lot that was shipped (`GET …/tracking` lists them) the three sum to the packs shipped; rejected packs
-    need a reason. What is accepted settles the bill, so there is one inspection.
+    need a reason. What is accepted settles the bill, so there is one inspection: a draft that is sent again is the
+    same one. Where the unit demands two signatures the answer is 202, and another person countersigns.
     """
-    acceptance.inspect(session, actor=actor, supplier_order_id=supplier_order_id, found=body, now=now)
+    done = inspecting.hand_in(session, actor=actor, supplier_order_id=supplier_order_id, found=body, now=now)
+    if isinstance(done, InspectionSigning):
+        return Answer(signing_out(done), 202)
     return acceptance_out(session, supplier_order_id)
 
 
@@ -147,6 +155,7 @@ def acceptance_out(session: Session, supplier_order_id: UUID) -> AcceptanceOut:
     if found is None:
         raise NotFound
     note, lines = found
+    photos = queries_inspections.named_photos(session, {each for line in lines for each in line.photo_ids})
     return AcceptanceOut(
         id=note.id,
         number=note.number,
@@ -156,6 +165,8 @@ def acceptance_out(session: Session, supplier_order_id: UUID) -> AcceptanceOut:
         freight_fen=note.freight_fen,
         total_fen=note.goods_fen + note.freight_fen,
         note=note.note,
+        silent=note.silent,
+        signed_by=[each for each in (note.by_user_id, note.second_user_id) if each and not note.silent],
         lines=[
             AcceptanceLineOut(
                 line_id=line.line_id,
@@ -165,10 +176,26 @@ def acceptance_out(session: Session, supplier_order_id: UUID) -> AcceptanceOut:
                 short=line.short,
                 reason=line.reason,
                 goods_fen=line.goods_fen,
+                silent=line.silent,
+                photos=[photo_out(*photos[each]) for each in line.photo_ids if each in photos],
+                temperature_tenths=line.temperature_tenths,
             )
             for line in lines
         ],
     )
+
+
+def deadlines_out(dues: Sequence[OrderDue]) -> list[DeadlineOut]:
+    return [
+        DeadlineOut(
+            waits_for=due.waits_for,
+            began_at=due.began_at.isoformat(),
+            due_at=due.due_at.isoformat(),
+            lapses_at=due.lapse_at.isoformat() if due.lapse_at else None,
+            ended_at=due.ended_at.isoformat() if due.ended_at else None,
+        )
+        for due in dues
+    ]
 
 
 def lots_out(lots: Sequence[LotShare]) -> list[LotOut]:
@@ -227,6 +254,7 @@ def filled_out(
             MoveOut(status=Status(move.status), at=move.at.isoformat(), reason=move.reason)
             for move in queries_fulfilment.history_of(session, part.id)
         ],
+        deadlines=deadlines_out(queries_fulfilment.dues_of(session, part.id)),
         shipment=shipment,
         acceptance=acceptance_out(session, part.id) if accepted else None,
     )

@@ -52,9 +52,20 @@ CHECKS = {
                COALESCE(sum(h.quantity), 0) AS held
         FROM order_line l JOIN supplier_order s ON s.id = l.supplier_order_id
         LEFT JOIN hold h ON h.line_id = l.id AND h.status <> 'released'
-        WHERE s.status <> 'cancelled'
+        WHERE s.status <> 'cancelled' AND s.supply_held
         GROUP BY l.id
         HAVING COALESCE(l.allocated_packs, l.packs) * l.pack_base_quantity <> COALESCE(sum(h.quantity), 0)
+    """,
+    "orders: what lapsed holds nothing": """
+        SELECT s.id, h.id AS hold_id FROM supplier_order s JOIN order_line l ON l.supplier_order_id = s.id
+        JOIN hold h ON h.line_id = l.id AND h.status <> 'released' WHERE NOT s.supply_held
+    """,
+    "orders: a buyer chooses for what is placed without supply, and a choice ends as its order did": """
+        SELECT c.supplier_order_id, c.outcome, s.status, s.supply_held
+        FROM supply_choice c JOIN supplier_order s ON s.id = c.supplier_order_id
+        WHERE NOT CASE WHEN c.ended_at IS NULL THEN s.status = 'placed' AND NOT s.supply_held
+                       WHEN c.outcome = 'filled' THEN s.supply_held AND s.status <> 'placed'
+                       ELSE s.status = 'cancelled' END
     """,
     "orders: a line gets what its allocations gave it, and they deal out no more than was there": """
         SELECT a.id, a.available, sum(s.given * s.pack) AS given FROM allocation a
@@ -65,14 +76,53 @@ CHECKS = {
         LEFT JOIN allocation_share s ON s.line_id = l.id WHERE l.allocated_packs IS NOT NULL GROUP BY l.id
         HAVING l.packs - l.allocated_packs <> COALESCE(sum(s.wanted - s.given), 0)
     """,
-    "orders: an acceptance note is the sum of its lines and what its supplier order says": """
+    "orders: an acceptance note is the sum of its lines and, less its corrections, what its supplier order says": """
         SELECT a.id, a.goods_fen, a.freight_fen, s.accepted_goods_fen, s.accepted_freight_fen
         FROM supplier_order s FULL JOIN acceptance a ON a.supplier_order_id = s.id
         LEFT JOIN (
             SELECT acceptance_id, sum(goods_fen) AS goods_fen FROM acceptance_line GROUP BY acceptance_id
         ) l ON l.acceptance_id = a.id
-        WHERE a.goods_fen IS DISTINCT FROM s.accepted_goods_fen OR a.freight_fen IS DISTINCT FROM s.accepted_freight_fen
+        LEFT JOIN (
+            SELECT supplier_order_id, sum(goods_fen) AS goods_fen, sum(freight_fen) AS freight_fen
+            FROM correction GROUP BY supplier_order_id
+        ) c ON c.supplier_order_id = s.id
+        WHERE a.goods_fen - COALESCE(c.goods_fen, 0) IS DISTINCT FROM s.accepted_goods_fen
+            OR a.freight_fen - COALESCE(c.freight_fen, 0) IS DISTINCT FROM s.accepted_freight_fen
             OR a.goods_fen <> COALESCE(l.goods_fen, 0)
+    """,
+    "orders: a correction is the sum of its lines, and all of them take back no more than was accepted and claimed": """
+        SELECT c.id, c.goods_fen, COALESCE(sum(l.goods_fen), 0) AS lines_fen, 0 AS packs, 0 AS most
+        FROM correction c LEFT JOIN correction_line l ON l.correction_id = c.id
+        GROUP BY c.id HAVING c.goods_fen <> COALESCE(sum(l.goods_fen), 0)
+        UNION ALL
+        SELECT a.id, 0, 0, sum(l.packs), a.accepted FROM correction_line l
+        JOIN correction c ON c.id = l.correction_id JOIN acceptance n ON n.supplier_order_id = c.supplier_order_id
+        JOIN acceptance_line a ON a.acceptance_id = n.id AND a.line_id = l.line_id AND a.lot_id = l.lot_id
+        GROUP BY a.id HAVING sum(l.packs) > a.accepted
+        UNION ALL
+        SELECT l.id, 0, 0, l.packs, COALESCE(m.packs, 0) FROM correction_line l
+        JOIN correction c ON c.id = l.correction_id
+        LEFT JOIN claim_line m ON m.claim_id = c.claim_id AND m.line_id = l.line_id AND m.lot_id = l.lot_id
+        WHERE l.packs > COALESCE(m.packs, 0)
+    """,
+    "orders: what is disputed has an open claim, and what has one is disputed or settled": """
+        SELECT s.id, s.status, c.id AS claim_id FROM supplier_order s
+        LEFT JOIN claim c ON c.supplier_order_id = s.id AND c.closed_at IS NULL
+        WHERE s.status = 'disputed' AND c.id IS NULL
+        UNION ALL
+        SELECT s.id, s.status, c.id FROM claim c JOIN supplier_order s ON s.id = c.supplier_order_id
+        WHERE c.closed_at IS NULL AND s.status NOT IN ('disputed', 'settled')
+    """,
+    "orders: what is due ends with the move that answers it": """
+        SELECT d.id, d.waits_for, s.status FROM order_due d JOIN supplier_order s ON s.id = d.supplier_order_id
+        WHERE d.ended_at IS NULL AND NOT CASE d.waits_for WHEN 'confirmation' THEN s.status = 'confirmed'
+            WHEN 'shipment' THEN s.status IN ('accepted', 'packed') ELSE s.status = 'delivered' END
+    """,
+    "orders: what nobody inspected is marked so on its lines and facts, and nothing else is": """
+        SELECT f.id FROM fact f JOIN acceptance a ON a.supplier_order_id = f.supplier_order_id
+        WHERE f.measure = 'accepted' AND f.silent <> a.silent
+        UNION ALL
+        SELECT l.id FROM acceptance_line l JOIN acceptance a ON a.id = l.acceptance_id WHERE l.silent <> a.silent
     """,
     "orders: a budget's drawn sum is that of its entries": """
         SELECT b.id, b.drawn_fen, coalesce(sum(e.amount_fen), 0) AS entries_fen
@@ -88,5 +138,30 @@ CHECKS = {
             FROM supplier_order s WHERE s.order_id = o.id AND s.status <> 'cancelled'
         ) p ON true
         GROUP BY o.id, p.fen HAVING sum(e.amount_fen) <> p.fen
+    """,
+    "orders: what a line draws on its agreement is what is still bought of it": """
+        SELECT l.id, coalesce(d.packs, 0) AS drawn, b.packs AS bought
+        FROM order_line l JOIN supplier_order s ON s.id = l.supplier_order_id
+        LEFT JOIN LATERAL (SELECT sum(packs) AS packs FROM agreement_drawing WHERE order_line_id = l.id) d ON true
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN s.status = 'cancelled' THEN 0 WHEN s.accepted_goods_fen IS NULL THEN l.packs
+                        ELSE (SELECT coalesce(sum(accepted), 0) FROM acceptance_line WHERE line_id = l.id)
+                             - (SELECT coalesce(sum(packs), 0) FROM correction_line WHERE line_id = l.id) END AS packs
+        ) b
+        WHERE l.agreement_id IS NOT NULL AND coalesce(d.packs, 0) <> b.packs
+        UNION ALL
+        SELECT d.order_line_id, d.packs, 0 FROM agreement_drawing d LEFT JOIN order_line l ON l.id = d.order_line_id
+        WHERE l.agreement_id IS DISTINCT FROM d.agreement_id
+    """,
+    "orders: a quote prices one line, at its price and for no more than was quoted": """
+        SELECT u.quote_id, u.order_line_id, u.packs, l.packs AS ordered
+        FROM negotiated_quote_use u JOIN negotiated_quote q ON q.id = u.quote_id
+        LEFT JOIN order_line l ON l.id = u.order_line_id
+        WHERE l.quote_id IS DISTINCT FROM q.id OR l.packs <> u.packs OR l.packs > q.packs OR l.unit_fen <> q.unit_fen
+            OR l.listing_id <> q.listing_id
+        UNION ALL
+        SELECT l.quote_id, l.id, 0, l.packs FROM order_line l
+        WHERE l.quote_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM negotiated_quote_use u WHERE u.order_line_id = l.id)
     """,
 }

@@ -5,7 +5,17 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shop.db import Model, id_column
@@ -115,15 +125,25 @@ class Order(Model):
 
 
 class SupplierOrder(Model):
-    """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps."""
+    """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps.
+
+    Its supply is held until `held_until` as long as it is not paid, or (null) until it is accepted. `supply_held` is
+    false from when that time passed until a payment holds supply anew; only what has its supply goes on.
+    """
 
     __tablename__ = "supplier_order"
     __table_args__ = (
         CheckConstraint(f"status IN ({STATUSES})", name="status"),
+        CheckConstraint("supply_held OR status IN ('placed', 'cancelled')", name="supply_held"),
         UniqueConstraint("order_id", "cooperative_id"),
         Index("ix_supplier_order_cooperative", "cooperative_id", "id"),
         Index("ix_supplier_order_cooperative_status", "cooperative_id", "status", "id"),
         Index("ix_supplier_order_placed", "pay_before", postgresql_where=text("status = 'placed'")),
+        Index(
+            "ix_supplier_order_held",
+            "held_until",
+            postgresql_where=text("status = 'placed' AND supply_held AND held_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = id_column()
@@ -134,6 +154,8 @@ class SupplierOrder(Model):
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
     pay_before: Mapped[datetime]
+    held_until: Mapped[datetime | None]
+    supply_held: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     accepted_goods_fen: Mapped[int | None]
     accepted_freight_fen: Mapped[int | None]
 
@@ -142,14 +164,21 @@ class OrderLine(Model):
     """A line as it was ordered: names, unit, price and attribution are kept as of the placing.
 
     `min_shelf_life_days` is for how long the goods have to keep when they arrive; `allocated_packs` what the line still
-    gets where a harvest fell short, which the acceptance then settles.
+    gets where a harvest fell short, which the acceptance then settles. `agreement_id` is the framework agreement that
+    priced it, `quote_id` the negotiated quote; without either it was the tier.
     """
 
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("packs > 0 AND unit_fen > 0 AND goods_fen = packs * unit_fen", name="amount"),
         CheckConstraint("min_shelf_life_days > 0", name="min_shelf_life"),
+        CheckConstraint("agreement_id IS NULL OR quote_id IS NULL", name="one_basis"),
         CheckConstraint("allocated_packs >= 0 AND allocated_packs < packs", name="allocated"),
+        ForeignKeyConstraint(
+            ["agreement_id", "listing_id"],
+            ["agreement_line.agreement_id", "agreement_line.listing_id"],
+            name="fk_order_line_agreement_line",
+        ),
         Index("ix_order_line_supplier_order", "supplier_order_id"),
     )
 
@@ -164,6 +193,8 @@ class OrderLine(Model):
     unit_fen: Mapped[int]
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
+    agreement_id: Mapped[UUID | None]
+    quote_id: Mapped[UUID | None] = mapped_column(ForeignKey("negotiated_quote.id"))
     min_shelf_life_days: Mapped[int | None]
     allocated_packs: Mapped[int | None]
     snapshot: Mapped[dict[str, Any]]
@@ -193,7 +224,11 @@ class OrderHistory(Model):
 
 
 class Acceptance(Model):
-    """The acceptance note (验收单) of a supplier order: what was accepted settles the bill. One per supplier order."""
+    """The acceptance note (验收单) of a supplier order: what was accepted settles the bill. One per supplier order.
+
+    `silent`: nobody inspected in time, so all that was shipped counts as accepted. `second_user_id` is who signed
+    beside `by_user_id`, where the unit demands two; `draft_id` what the device called it that sent it.
+    """
 
     __tablename__ = "acceptance"
 
@@ -205,14 +240,21 @@ class Acceptance(Model):
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
     note: Mapped[str | None]
+    silent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    second_user_id: Mapped[UUID | None]
+    draft_id: Mapped[UUID | None]
 
 
 class AcceptanceLine(Model):
-    """Per line and lot: accepted, rejected and short packs, which sum to what was shipped of that lot."""
+    """Per line and lot: accepted, rejected and short packs, which sum to what was shipped of that lot.
+
+    `temperature_tenths` is what was measured in the goods on arrival, in tenths of a degree Celsius.
+    """
 
     __tablename__ = "acceptance_line"
     __table_args__ = (
         CheckConstraint("accepted >= 0 AND rejected >= 0 AND short >= 0", name="not_negative"),
+        CheckConstraint("temperature_tenths BETWEEN -1000 AND 1000", name="temperature"),
         UniqueConstraint("line_id", "lot_id"),
     )
 
@@ -225,3 +267,6 @@ class AcceptanceLine(Model):
     short: Mapped[int]
     reason: Mapped[str | None]
     goods_fen: Mapped[int]
+    silent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    photo_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=text("'{}'"))
+    temperature_tenths: Mapped[int | None]

@@ -40,6 +40,7 @@ class Drawing(StrEnum):
     PLACED = "placed"
     CANCELLED = "cancelled"
     NOT_ACCEPTED = "not_accepted"
+    CORRECTED = "corrected"
 
 
 class BudgetEntry(Model):
@@ -47,11 +48,19 @@ class BudgetEntry(Model):
 
     __tablename__ = "budget_entry"
     __table_args__ = (
-        CheckConstraint("kind IN ('placed', 'cancelled', 'not_accepted')", name="kind"),
+        CheckConstraint("kind IN ('placed', 'cancelled', 'not_accepted', 'corrected')", name="kind"),
+        CheckConstraint("(kind = 'corrected') = (correction_id IS NOT NULL)", name="correction"),
         CheckConstraint("(kind = 'placed') = (amount_fen >= 0)", name="sign"),
         CheckConstraint("(kind = 'placed') = (supplier_order_id IS NULL)", name="part"),
         Index("ix_budget_entry_placed", "order_id", unique=True, postgresql_where=text("kind = 'placed'")),
-        Index("ix_budget_entry_part", "supplier_order_id", "kind", unique=True),
+        Index(
+            "ix_budget_entry_part",
+            "supplier_order_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("correction_id IS NULL"),
+        ),
+        Index("ix_budget_entry_correction", "correction_id", unique=True),
         Index("ix_budget_entry_budget", "budget_id", "id"),
     )
 
@@ -61,6 +70,7 @@ class BudgetEntry(Model):
     amount_fen: Mapped[int]
     order_id: Mapped[UUID] = mapped_column(ForeignKey("purchase_order.id"))
     supplier_order_id: Mapped[UUID | None] = mapped_column(ForeignKey("supplier_order.id"))
+    correction_id: Mapped[UUID | None] = mapped_column(ForeignKey("correction.id"))
     at: Mapped[datetime]
 
 

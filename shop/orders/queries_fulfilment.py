@@ -16,6 +16,7 @@ from shop.freight import service as freight
 from shop.money import split
 from shop.orders import queries
 from shop.orders.models import Acceptance, AcceptanceLine, OrderHistory, OrderLine, SupplierOrder
+from shop.orders.models_times import OrderDue
 from shop.stock.models import Lot, Movement
 
 DAYS_WITHOUT_A_LANE = 5
@@ -95,6 +96,16 @@ def history_of(session: Session, supplier_order_id: UUID) -> Sequence[OrderHisto
     """Its moves, first to last."""
     return session.scalars(
         select(OrderHistory).where(OrderHistory.supplier_order_id == supplier_order_id).order_by(OrderHistory.step)
+    ).all()
+
+
+def dues_of(session: Session, supplier_order_id: UUID) -> Sequence[OrderDue]:
+    """What was and is waited for of a supplier order, first to last."""
+    return session.scalars(
+        select(OrderDue)
+        .where(OrderDue.supplier_order_id == supplier_order_id)
+        .order_by(OrderDue.began_at, OrderDue.id)
+        .execution_options(populate_existing=True)
     ).all()
 
 

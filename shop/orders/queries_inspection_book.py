@@ -14,7 +14,7 @@ COLUMNS = (
     Out("发货日期", "date"), Out("送达日期", "date"), Out("订单号", width=20), Out("产品", width=20), Out("规格"),
     Out("供应商", width=28), Out("统一社会信用代码", width=22), Out("产地区划"), Out("批次号", width=18),
     Out("采收日期", "date"), Out("保质期至", "date"), Out("数量(基本单位)", "int"), Out("验收合格(件)", "int"),
-    Out("拒收(件)", "int"), Out("证明文件", width=40),
+    Out("拒收(件)", "int"), Out("到货温度(℃)"), Out("证明文件", width=40),
 )  # fmt: skip
 
 ROWS = text(
@@ -23,7 +23,8 @@ ROWS = text(
            (h.delivered_at AT TIME ZONE 'Asia/Shanghai')::date AS delivered_on, o.number,
            l.snapshot ->> 'name' AS name, l.snapshot ->> 'spec' AS spec, c.name AS seller, c.uscc,
            l.dimensions ->> 'origin_code' AS origin_code, t.code, t.harvested_on, t.best_before,
-           m.quantity, a.accepted, a.rejected, COALESCE(t.origin_id, t.id) AS lot_id
+           m.quantity, a.accepted, a.rejected,
+           round(a.temperature_tenths / 10.0, 1)::text AS celsius, COALESCE(t.origin_id, t.id) AS lot_id
     FROM movement m
     JOIN order_line l ON l.id = m.line_id JOIN supplier_order s ON s.id = l.supplier_order_id
     JOIN purchase_order o ON o.id = s.order_id JOIN organisation c ON c.id = s.cooperative_id

@@ -8,7 +8,17 @@ from pydantic_core import PydanticCustomError
 
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import AddressId, BudgetUnitId, LineId, ListingId, OrderId, OrganisationId, SupplierOrderId
+from shop.ids import (
+    AddressId,
+    AgreementId,
+    BudgetUnitId,
+    LineId,
+    ListingId,
+    NegotiatedQuoteId,
+    OrderId,
+    OrganisationId,
+    SupplierOrderId,
+)
 from shop.orders.models import Status
 
 MAX_LINES = 200
@@ -27,6 +37,7 @@ class OrderLineIn(LineIn):
     min_shelf_life_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
+PricedBy = Literal["tier", "agreement", "quote"]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Words = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -83,7 +94,8 @@ class CooperativeOut(Out):
 class LineOut(Out):
     """A line as it was ordered; `quantity` in packs, `min_shelf_life_days` what it has to keep for on delivery.
 
-    `allocated`: how many packs it still gets, where a harvest fell short.
+    `allocated`: how many packs it still gets, where a harvest fell short. `priced_by` is what the price rests on;
+    `agreement_id` and `quote_id` name the framework agreement or the negotiated quote, where it was one.
     """
 
     id: LineId
@@ -96,13 +108,20 @@ class LineOut(Out):
     min_shelf_life_days: int | None
     allocated: int | None = None
     unit_fen: int
+    priced_by: PricedBy
+    agreement_id: AgreementId | None
+    quote_id: NegotiatedQuoteId | None
     goods_fen: int
     freight_fen: int
     bucket: str
 
 
 class SupplierOrderOut(Out):
-    """The part of one cooperative. Accepted sums are null until the inspection."""
+    """The part of one cooperative. Accepted sums are null until the inspection.
+
+    `supply_held`: its supply is kept for it. That ends at `held_until` as long as it is to be paid; it can still be
+    paid then, and takes supply anew if there is some. Null: held until the cooperative accepts it.
+    """
 
     id: SupplierOrderId
     cooperative: CooperativeOut
@@ -111,6 +130,8 @@ class SupplierOrderOut(Out):
     freight_fen: int
     accepted_goods_fen: int | None
     accepted_freight_fen: int | None
+    supply_held: bool
+    held_until: str | None
     lines: list[LineOut]
 
 
@@ -177,6 +198,9 @@ def line_out(line: Any) -> LineOut:
         min_shelf_life_days=line.min_shelf_life_days,
         allocated=line.allocated_packs,
         unit_fen=line.unit_fen,
+        priced_by="agreement" if line.agreement_id else "quote" if line.quote_id else "tier",
+        agreement_id=line.agreement_id,
+        quote_id=line.quote_id,
         goods_fen=line.goods_fen,
         freight_fen=line.freight_fen,
         bucket=line.dimensions["bucket"],

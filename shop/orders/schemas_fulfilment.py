@@ -4,10 +4,25 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from shop.files import service as files
+from shop.files.models import StoredFile
 from shop.http.fields import across
 from shop.http.routes import In, Out, Query
-from shop.ids import AcceptanceId, LineId, LocationId, LotId, OrderId, OrganisationId, ShipmentId, SupplierOrderId
+from shop.ids import (
+    AcceptanceId,
+    DraftId,
+    LineId,
+    LocationId,
+    LotId,
+    OrderId,
+    OrderPhotoId,
+    OrganisationId,
+    ShipmentId,
+    SupplierOrderId,
+    UserId,
+)
 from shop.orders.models import Status
+from shop.orders.models_inspections import OrderPhoto, PhotoState
 from shop.orders.schemas import LineOut, WishesOut
 from shop.stock.schemas_documents import MissingOut
 
@@ -25,7 +40,10 @@ class SupplierOrdersQuery(Query):
 
 
 class CountIn(In):
-    """What was found of one lot of a line, in packs of that line."""
+    """What was found of one lot of a line, in packs of that line.
+
+    `temperature_tenths`: what was measured in the goods on arrival, in tenths of a degree Celsius; -185 is -18.5 °C.
+    """
 
     line_id: LineId
     lot_id: LotId
@@ -33,10 +51,15 @@ class CountIn(In):
     rejected: Packs = 0
     short: Packs = 0
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    photo_ids: Annotated[list[OrderPhotoId], Field(max_length=12, default_factory=list)]
+    temperature_tenths: Annotated[int, Field(ge=-1000, le=1000)] | None = None
 
 
 class Inspect(In):
-    """Either every shipped lot with its counts, or `accept_all` for a delivery that is wholly good."""
+    """Either every shipped lot with its counts, or `accept_all` for a delivery that is wholly good.
+
+    `draft_id`: the id that the device made for it. Sent again under it, it is the same inspection.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -49,6 +72,7 @@ class Inspect(In):
 
     lines: Annotated[list[CountIn], Field(max_length=1000, default_factory=list)]
     accept_all: bool = False
+    draft_id: DraftId | None = None
     note: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
     @model_validator(mode="after")
@@ -110,6 +134,25 @@ class ShipmentOut(Out):
     delivered_at: str | None
 
 
+class OrderPhotoOut(Out):
+    """A photo of what arrived; `link` hands it out for a day, once it is ready."""
+
+    id: OrderPhotoId
+    status: str
+    uploaded_at: str
+    link: str | None
+
+
+def photo_out(photo: OrderPhoto, file: StoredFile | None) -> OrderPhotoOut:
+    ready = file is not None and photo.status == PhotoState.READY
+    return OrderPhotoOut(
+        id=photo.id,
+        status=photo.status,
+        uploaded_at=photo.uploaded_at.isoformat(),
+        link=files.link(file) if ready and file else None,
+    )
+
+
 class AcceptanceLineOut(Out):
     line_id: LineId
     lot_id: LotId
@@ -118,10 +161,16 @@ class AcceptanceLineOut(Out):
     short: int
     reason: str | None
     goods_fen: int
+    silent: bool
+    photos: list[OrderPhotoOut]
+    temperature_tenths: int | None
 
 
 class AcceptanceOut(Out):
-    """The acceptance note: `goods_fen` and `freight_fen` are what the buyer owes for this supplier order."""
+    """The acceptance note: `goods_fen` and `freight_fen` are what the buyer owes for this supplier order.
+
+    `silent`: nobody inspected in time, so all that was shipped counts as accepted.
+    """
 
     id: AcceptanceId
     number: str
@@ -131,6 +180,8 @@ class AcceptanceOut(Out):
     freight_fen: int
     total_fen: int
     note: str | None
+    silent: bool
+    signed_by: list[UserId]
     lines: list[AcceptanceLineOut]
 
 
@@ -148,6 +199,16 @@ class SupplierOrderItem(Out):
 class SupplierOrderPage(Out):
     items: list[SupplierOrderItem]
     next: str | None
+
+
+class DeadlineOut(Out):
+    """What is waited for and until when; after `lapses_at` the order is cancelled, or all of it counts as accepted."""
+
+    waits_for: str
+    began_at: str
+    due_at: str
+    lapses_at: str | None
+    ended_at: str | None
 
 
 class FilledOrderOut(WishesOut):
@@ -168,5 +229,6 @@ class FilledOrderOut(WishesOut):
     lots: list[LotOut]
     missing_documents: list[MissingOut]
     history: list[MoveOut]
+    deadlines: list[DeadlineOut]
     shipment: ShipmentOut | None
     acceptance: AcceptanceOut | None

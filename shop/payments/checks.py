@@ -51,6 +51,24 @@ CHECKS = {
         WHERE (s.status = 'settled' OR t.id IS NOT NULL)
         GROUP BY s.id HAVING s.status <> 'settled' OR COALESCE(sum(e.amount_fen), 0) <>
             COALESCE(s.accepted_goods_fen, 0) + COALESCE(s.accepted_freight_fen, 0)
+            + COALESCE((SELECT sum(r.amount_fen) FROM receivable r WHERE r.supplier_order_id = s.id), 0)
+    """,
+    "payments: what was kept from settlements is posted once, and is what the receivables say": """
+        SELECT r.correction_id, r.recovered_fen, k.kept_fen, k.posted_fen
+        FROM receivable r LEFT JOIN (
+            SELECT k.correction_id, sum(k.amount_fen) AS kept_fen, sum(e.amount_fen) AS posted_fen FROM recovery k
+            LEFT JOIN ledger_transaction t ON t.kind = 'recovery' AND t.source_id = k.id
+            LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.amount_fen > 0
+            GROUP BY k.correction_id
+        ) k ON k.correction_id = r.correction_id
+        WHERE r.recovered_fen <> COALESCE(k.kept_fen, 0) OR COALESCE(k.kept_fen, 0) <> COALESCE(k.posted_fen, 0)
+    """,
+    "payments: what a cooperative owes back is what was corrected after it was paid": """
+        SELECT r.correction_id, s.status, r.amount_fen, c.goods_fen + c.freight_fen AS corrected_fen
+        FROM receivable r JOIN correction c ON c.id = r.correction_id
+        JOIN supplier_order s ON s.id = r.supplier_order_id
+        WHERE s.status <> 'settled' OR r.amount_fen <> c.goods_fen + c.freight_fen
+            OR r.supplier_order_id <> c.supplier_order_id OR r.cooperative_id <> s.cooperative_id
     """,
     "payments: an order that is wholly settled or cancelled, and refunded, leaves nothing on anybody's account": """
         SELECT t.order_id, e.account_id, sum(e.amount_fen) FROM ledger_transaction t
@@ -60,8 +78,9 @@ CHECKS = {
                           AND s.status NOT IN ('settled', 'cancelled'))
           AND NOT EXISTS (SELECT 1 FROM refund r JOIN charge c ON c.id = r.charge_id
                           WHERE c.order_id = t.order_id AND r.status <> 'succeeded')
+          AND NOT EXISTS (SELECT 1 FROM receivable r WHERE r.order_id = t.order_id AND r.recovered_fen < r.amount_fen)
           AND NOT EXISTS (SELECT 1 FROM event v LEFT JOIN delivery d ON d.event_id = v.id
-                          WHERE v.kind IN ('supplier_order.inspected', 'supplier_order.cancelled')
+                          WHERE v.kind IN ('supplier_order.inspected', 'supplier_order.cancelled', 'claim.closed')
                             AND v.payload ->> 'order_id' = replace(CAST(t.order_id AS text), '-', '')
                             AND (v.posted_no IS NULL OR d.status IN ('waiting', 'sent', 'claimed')))
         GROUP BY t.order_id, e.account_id
@@ -73,6 +92,13 @@ CHECKS = {
           AND NOT EXISTS (SELECT 1 FROM refund r WHERE r.charge_id = c.id AND r.supplier_order_id = s.id)
           AND NOT EXISTS (SELECT 1 FROM order_history h WHERE h.supplier_order_id = s.id AND h.status = 'cancelled'
                           AND h.recorded_at > clock_timestamp() - interval '10 minutes')
+    """,
+    "payments: what is paid and waits without supply is for its buyer to choose": """
+        SELECT s.id, c.id AS charge_id FROM charge c
+        JOIN supplier_order s ON s.order_id = c.order_id AND s.id = ANY(c.parts)
+        JOIN purchase_order o ON o.id = s.order_id
+        WHERE c.status = 'succeeded' AND s.status = 'placed' AND o.terms = 'prepaid'
+          AND NOT EXISTS (SELECT 1 FROM supply_choice x WHERE x.supplier_order_id = s.id AND x.ended_at IS NULL)
     """,
     "payments: the credit in use is what is open on terms": f"""
         SELECT l.organisation_id, l.used_fen, COALESCE(sum({OPEN_ON_TERMS}), 0)

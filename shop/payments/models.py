@@ -107,6 +107,7 @@ class RefundReason(StrEnum):
     CANCELLED = "cancelled"
     NOT_ACCEPTED = "not accepted"
     PAID_TWICE = "paid twice"
+    CORRECTED = "corrected"
 
 
 class Refund(Model):
@@ -116,7 +117,7 @@ class Refund(Model):
     __table_args__ = (
         CheckConstraint("amount_fen > 0", name="amount"),
         CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="status"),
-        CheckConstraint("reason IN ('cancelled', 'not accepted', 'paid twice')", name="reason"),
+        CheckConstraint("reason IN ('cancelled', 'not accepted', 'paid twice', 'corrected')", name="reason"),
         UniqueConstraint("charge_id", "source_id"),
         Index("ix_refund_open", "created_at", postgresql_where=text("status = 'pending'")),
         Index("ix_refund_unfinished", "status", "id", postgresql_where=text("status <> 'succeeded'")),

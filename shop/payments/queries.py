@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, any_, exists, func, literal, select
 from sqlalchemy.orm import Session
 
 from shop.facts.models import Fact, Measure
-from shop.orders.models import SupplierOrder
+from shop.orders.models import Status, SupplierOrder
 from shop.payments.models import BankPayment, Charge, ChargeStatus, Refund, RefundReason
 
 
@@ -35,6 +35,25 @@ def share_of(part: SupplierOrder, *, prepaid: bool) -> int:
     if prepaid:
         return part.goods_fen + part.freight_fen
     return (part.accepted_goods_fen or 0) + (part.accepted_freight_fen or 0)
+
+
+def overpaid(session: Session, part: SupplierOrder) -> int:
+    """What was paid for a part, less what went back or is on its way, above what it costs as it stands."""
+    paid = session.scalar(
+        select(func.coalesce(func.sum(Fact.amount_fen), 0)).where(
+            Fact.order_id == part.order_id, Fact.measure == Measure.PAID, Fact.supplier_order_id == part.id
+        )
+    )
+    back = session.scalar(
+        select(func.coalesce(func.sum(Refund.amount_fen), 0))
+        .join(Charge, Charge.id == Refund.charge_id)
+        .where(Charge.order_id == part.order_id, Refund.supplier_order_id == part.id)
+    )
+    if part.status == Status.CANCELLED:
+        costs = 0
+    else:
+        costs = share_of(part, prepaid=part.accepted_goods_fen is None)
+    return int(paid or 0) - int(back or 0) - costs
 
 
 def locked_parts(session: Session, which: ColumnElement[bool]) -> Sequence[SupplierOrder]:

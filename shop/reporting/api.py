@@ -60,11 +60,13 @@ TITLES: dict[str, tuple[str, OutKind]] = {
     "origin_code": ("产地代码", "text"),
     "order_id": ("订单", "text"),
     "line_id": ("订单行", "text"),
+    "silent": ("默示验收", "text"),
     "posted_no": ("记账序号", "int"),
 }
 LINE_COLUMNS = (
     "id", "measure", "occurred_on", "month", "buyer", "cooperative", "product", "category", "origin_code", "bucket",
-    "goods_fen", "freight_fen", "amount_fen", "packs", "grams", "order_id", "line_id", "posted_no",
+    "goods_fen", "freight_fen", "amount_fen", "packs", "grams", "order_id", "line_id", "silent",
+    "posted_no",
 )  # fmt: skip
 
 
@@ -172,7 +174,7 @@ def read_lines_csv(session: Session, actor: Actor, query: LinesFileAsked) -> Res
     def rows() -> Iterator[list[Any]]:
         for batch in batches:
             for row in batch:
-                line = service.line_out(row)
+                line = service.line_out(row) | {"silent": "是" if row.silent else ""}
                 yield [line[name] for name in LINE_COLUMNS]
 
     return Response(

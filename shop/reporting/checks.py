@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shop.agreements.checks import CHECKS as AGREEMENTS
 from shop.ledger.checks import CHECKS as LEDGER
 from shop.orders.checks import CHECKS as ORDERS
 from shop.payments.checks import CHECKS as PAYMENTS
@@ -45,13 +46,21 @@ OWN = {
                    COALESCE((SELECT upto_no FROM rollup_mark WHERE name = 'procurement'), 0) AS mark
         ) numbers WHERE last <> numbered OR last <> greatest OR mark > last
     """,
-    "reporting: accepted facts are the acceptance note and its posting to the buyer": """
+    "reporting: accepted facts are the acceptance note less its corrections, and their postings to the buyer": """
         SELECT supplier_order_id, sum(fact_fen) AS fact_fen, sum(note_fen) AS note_fen, sum(posted_fen) AS posted_fen
         FROM (
             SELECT supplier_order_id, amount_fen AS fact_fen, 0 AS note_fen, 0 AS posted_fen
             FROM fact WHERE measure = 'accepted'
             UNION ALL
             SELECT supplier_order_id, 0, goods_fen + freight_fen, 0 FROM acceptance
+            UNION ALL
+            SELECT supplier_order_id, 0, - goods_fen - freight_fen, 0 FROM correction
+            UNION ALL
+            SELECT n.supplier_order_id, 0, 0, e.amount_fen FROM correction n
+            JOIN supplier_order s ON s.id = n.supplier_order_id
+            JOIN ledger_transaction t ON t.kind = 'correction' AND t.source_id = n.id
+            JOIN ledger_entry e ON e.transaction_id = t.id
+            JOIN ledger_account a ON a.id = e.account_id AND a.kind = 'buyer' AND a.organisation_id = s.buyer_id
             UNION ALL
             SELECT n.supplier_order_id, 0, 0, e.amount_fen FROM acceptance n
             JOIN supplier_order s ON s.id = n.supplier_order_id
@@ -60,15 +69,25 @@ OWN = {
             JOIN ledger_account a ON a.id = e.account_id AND a.kind = 'buyer' AND a.organisation_id = s.buyer_id
         ) sides GROUP BY supplier_order_id HAVING sum(fact_fen) <> sum(note_fen) OR sum(note_fen) <> sum(posted_fen)
     """,
-    "reporting: every posting of an acceptance has its note": """
+    "reporting: every posting of an acceptance or correction has its row": """
         SELECT t.id, t.source_id FROM ledger_transaction t LEFT JOIN acceptance n ON n.id = t.source_id
         WHERE t.kind = 'acceptance' AND n.id IS NULL
+        UNION ALL
+        SELECT t.id, t.source_id FROM ledger_transaction t LEFT JOIN correction n ON n.id = t.source_id
+        WHERE t.kind = 'correction' AND n.id IS NULL
+    """,
+    "reporting: corrected facts are the corrections": """
+        SELECT supplier_order_id, sum(fact_fen) AS fact_fen, sum(correction_fen) AS correction_fen FROM (
+            SELECT supplier_order_id, - amount_fen AS fact_fen, 0 AS correction_fen FROM fact
+            WHERE measure = 'corrected'
+            UNION ALL SELECT supplier_order_id, 0, goods_fen + freight_fen FROM correction
+        ) sides GROUP BY supplier_order_id HAVING sum(fact_fen) <> sum(correction_fen)
     """,
     "reporting: every fact has an order line behind it": """
         SELECT f.id, f.measure, f.line_id FROM fact f LEFT JOIN order_line l ON l.id = f.line_id WHERE l.id IS NULL
     """,
 }
-CHECKS = {**LEDGER, **PAYMENTS, **STOCK, **ORDERS, **OWN}
+CHECKS = {**LEDGER, **PAYMENTS, **STOCK, **AGREEMENTS, **ORDERS, **OWN}
 
 RECENT = {
     "ledger: the entries of every transaction sum to zero": "transaction_id",

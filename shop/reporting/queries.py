@@ -231,7 +231,7 @@ def sum_of_lines(session: Session, conditions: str, values: Mapping[str, Any]) -
 LINES = """
 SELECT f.id, f.measure, f.occurred_on, f.month, buyer.name AS buyer, seller.name AS cooperative, p.name AS product,
        f.category, f.origin_code, f.bucket, f.goods_fen, f.freight_fen, f.amount_fen, f.packs, f.grams, f.order_id,
-       f.line_id, f.posted_no
+       f.line_id, f.silent, f.posted_no
 FROM (SELECT * FROM fact WHERE {conditions} AND posted_no > :after ORDER BY posted_no LIMIT :limit) f
 LEFT JOIN organisation buyer ON buyer.id = f.buyer_id
 LEFT JOIN organisation seller ON seller.id = f.cooperative_id

@@ -87,7 +87,7 @@ class LinesFileAsked(Query):
 
 
 class LineOut(Out):
-    """A fact behind a figure."""
+    """A fact behind a figure; `silent` where nobody inspected in time, so that what was shipped counts as accepted."""
 
     id: FactId
     measure: str
@@ -106,6 +106,7 @@ class LineOut(Out):
     grams: int
     order_id: OrderId
     line_id: LineId
+    silent: bool
     posted_no: int
 
 

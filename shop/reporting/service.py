@@ -312,5 +312,6 @@ def line_out(row: Row[Any]) -> dict[str, Any]:
         "grams": row.grams,
         "order_id": show(OrderId, row.order_id),
         "line_id": show(LineId, row.line_id),
+        "silent": row.silent,
         "posted_no": row.posted_no,
     }

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models_units import MandateExpired, OrganisationNotActive, UnitClosed
 from shop.actor import Actor, Audience, Role
+from shop.agreements.models import AgreementDrawnOn, QuoteUsed
 from shop.clock import business_day
 from shop.errors import Invalid, NotFound, VersionConflict
 from shop.freight.service import NoLane
@@ -16,7 +17,7 @@ from shop.ledger.service import CreditExceeded
 from shop.orders.api import placed_out
 from shop.orders.models_budgets import BudgetExceeded
 from shop.orders.schemas import OrderOut, PlaceOrder
-from shop.orders.service import placing
+from shop.orders.service import judging, placing
 from shop.requisitions import queries
 from shop.requisitions.models import Requisition, WrongRequisitionStatus
 from shop.requisitions.schemas import (
@@ -47,7 +48,7 @@ deciding = Routes("/v1/buyer", tag="Approvals", people_only=True)
 anyone = audience(Audience.BUYER)
 asker = roles(Role.REQUESTER, Role.APPROVER, Role.MANAGER, of=Audience.BUYER)
 manager = roles(Role.MANAGER, of=Audience.BUYER)
-NAMED = (NotFound, Invalid, placing.NotOrderable, OrganisationNotActive, UnitClosed, MandateExpired)
+NAMED = (NotFound, Invalid, judging.NotOrderable, OrganisationNotActive, UnitClosed, MandateExpired)
 
 
 def shown(session: Session, actor: Actor, requisition_id: RequisitionId) -> RequisitionOut:
@@ -221,6 +222,8 @@ def record_paper_approval(
         NoLane,
         CreditExceeded,
         BudgetExceeded,
+        AgreementDrawnOn,
+        QuoteUsed,
         Shortage,
     ),
     key=REQUIRED,
@@ -246,6 +249,9 @@ def checked_out(actor: Actor, wanted: PlaceOrder, found: ordering.Checked, seen:
                 allowed=fault.get("allowed"),
                 available=held.packs_there,
                 unit_fen=unit,
+                priced_by=priced.basis.value if priced else None,
+                agreement_id=priced.agreement_id if priced else None,
+                quote_id=priced.quote_id if priced else None,
                 was_unit_fen=was if unit is not None and was != unit else None,
                 goods_fen=priced.goods_fen if priced else None,
                 freight_fen=priced.freight_fen if priced else None,

@@ -12,7 +12,7 @@ from shop.freight.service import NoLane
 from shop.http import cursors
 from shop.http.routes import NO_KEY, PageQuery, Routes, audience, roles
 from shop.ids import OrderId, RequisitionListId
-from shop.orders.service.placing import NotOrderable
+from shop.orders.service.judging import NotOrderable
 from shop.requisitions import queries_lists as queries
 from shop.requisitions.api import shown
 from shop.requisitions.models_lists import RequisitionList

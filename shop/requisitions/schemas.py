@@ -11,18 +11,20 @@ from shop.http.fields import Day, across
 from shop.http.routes import In, Out, PageQuery
 from shop.ids import (
     AddressId,
+    AgreementId,
     ApprovalDelegationId,
     ApprovalRuleId,
     BudgetUnitId,
     FileId,
     ListingId,
     MembershipId,
+    NegotiatedQuoteId,
     OrderId,
     OrganisationId,
     RequisitionId,
     UserId,
 )
-from shop.orders.schemas import PlaceOrder, WishesOut, Words, wishes_out
+from shop.orders.schemas import PlaceOrder, PricedBy, WishesOut, Words, wishes_out
 from shop.requisitions.models import (
     ApprovalDelegation,
     ApprovalRule,
@@ -219,7 +221,8 @@ class RequisitionPage(Out):
 class HeldLine(Out):
     """What holds a line, or what it would cost. `code` is that of the line's fault; `available` in packs.
 
-    `was_unit_fen`: the price at the last submission, when it was another.
+    `was_unit_fen`: the price at the last submission, when it was another. `priced_by` is what the price rests on;
+    `agreement_id` and `quote_id` name the framework agreement or the negotiated quote, where it is one.
     """
 
     place: int
@@ -230,6 +233,9 @@ class HeldLine(Out):
     allowed: int | None
     available: int
     unit_fen: int | None
+    priced_by: PricedBy | None
+    agreement_id: AgreementId | None
+    quote_id: NegotiatedQuoteId | None
     was_unit_fen: int | None
     goods_fen: int | None
     freight_fen: int | None

@@ -19,6 +19,7 @@ from shop.http import problems
 from shop.http.routes import mount
 from shop.ledger.service import PLATFORM_ID
 from shop.notices.models import Notice
+from shop.outbox.models import Event
 from tests import builders as a
 from tests.catalogue.market import Market
 from tests.outbox.helpers import work
@@ -84,8 +85,9 @@ class Prices(Market):
 
     def told(self, name: str) -> list[str]:
         with unit_of_work() as session:
-            wanted = select(Notice.kind).where(Notice.organisation_id == self.actors[name].organisation_id)
-            return list(session.scalars(wanted.order_by(Notice.id)))
+            wanted = select(Notice.kind).join(Event, Event.id == Notice.source_id)
+            wanted = wanted.where(Notice.organisation_id == self.actors[name].organisation_id)
+            return list(session.scalars(wanted.order_by(Event.posted_no)))
 
     def alerts(self, name: str = "operator", query: str = "") -> Any:
         branch = "cooperative" if name in ("seller", "rival") else "admin"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import text
 
 from shop.demo.client import Client
@@ -142,6 +143,14 @@ class Served:
         except (urllib.error.URLError, OSError):
             return False
 
+    def listening(self) -> bool:
+        """Whether every worker waits at the broker, so that a test which ends one ends it in mid work."""
+        if not self.has_own_broker:
+            return True
+        with redis.Redis(unix_socket_path=str(self.broker)) as broker:
+            waiting = sum(client["cmd"] == "brpop" for client in broker.client_list())
+        return waiting >= len({"worker", "caller"} & self.processes.keys()) + 2 * ("all in one" in self.processes)
+
     def client(self) -> Client:
         return Client(self.url)
 
@@ -166,12 +175,11 @@ def serving(*names: str) -> Iterator[Served]:
                 shop.start("broker")
             shop.start("stripe", *names)
             wait_until(shop.ready, 60, "the shop's readiness")
+            wait_until(shop.listening, 60, "the listening of every worker")
             yield shop
-        except AssertionError as error:
-            error.add_note(shop.logs())
-            raise
         finally:
             shop.stop()
+            print(shop.logs())
 
 
 @pytest.fixture
@@ -188,17 +196,31 @@ def served_as_one(committed: str) -> Iterator[Served]:
         yield shop
 
 
-def open_deliveries() -> int:
-    """How much work is waiting in the outbox."""
+def finish_work(seconds: float) -> None:
+    """Wait until nothing waits in the outbox; what still does stands in the error."""
+    left: list[str] = []
+
+    def done() -> bool:
+        left[:] = open_work()
+        return not left
+
+    try:
+        wait_until(done, seconds, "the end of the work")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {left}") from None
+
+
+def open_work() -> list[str]:
+    """The events without a number and the deliveries that are neither done nor parked, a sentence each."""
     from shop.db import unit_of_work
 
     with unit_of_work() as session:
-        return int(
-            session.scalar(
-                text(
-                    "SELECT (SELECT count(*) FROM event WHERE posted_no IS NULL)"
-                    " + (SELECT count(*) FROM delivery WHERE status IN ('waiting', 'sent', 'claimed'))"
-                )
+        rows = session.execute(
+            text(
+                "SELECT 'event ' || kind || ' has no number' FROM event WHERE posted_no IS NULL UNION ALL"
+                " SELECT e.kind || ' for ' || d.consumer || ' ' || d.status || ', attempt ' || d.attempts"
+                " || ', due in ' || (d.due_at - clock_timestamp()) FROM delivery d JOIN event e ON e.id = d.event_id"
+                " WHERE d.status IN ('waiting', 'sent', 'claimed')"
             )
-            or 0
         )
+        return list(rows.scalars())

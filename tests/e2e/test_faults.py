@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from shop.db import unit_of_work
 from shop.demo.client import Client, Refused
-from tests.e2e.conftest import Served, open_deliveries, wait_until
+from tests.e2e.conftest import Served, finish_work, wait_until
 from tests.e2e.test_journey import everything_adds_up
 from tests.e2e.world import World
 
@@ -111,7 +111,7 @@ def test_killing_the_workers_and_the_broker_in_mid_work_loses_and_doubles_nothin
             served.kill("worker")
             served.start("worker")
     wait_until(lambda: all(world.status(order) == "confirmed" for order in orders), 60, "the confirmation of all")
-    wait_until(lambda: open_deliveries() == 0, 60, "the end of the work")
+    finish_work(60)
     assert scalar("SELECT count(*) FROM order_history WHERE status = 'confirmed'") == 24
     assert scalar("SELECT count(*) FROM delivery WHERE status = 'parked'") == 0
     everything_adds_up()
@@ -146,7 +146,7 @@ def test_every_part_of_the_parent_is_replaced_when_it_is_killed_and_all_end_when
         wait_until(served_as_one.ready, 20, "readiness again")
     assert not any(map(alive, grandchildren))  # else they would take requests beside the new ones
     wait_until(lambda: all(world.status(order) == "confirmed" for order in orders), 60, "the confirmation of all")
-    wait_until(lambda: open_deliveries() == 0, 60, "the end of the work")
+    finish_work(60)
     everything_adds_up()
     parts = children_of(parent)
     everybody = [*parts, *(one for part in parts for one in children_of(part))]

@@ -6,7 +6,7 @@ from typing import Any
 from shop import clock
 from shop.db import checker_engine, in_unit_of_work
 from shop.reporting.checks import run_checks
-from tests.e2e.conftest import Served, open_deliveries, wait_until
+from tests.e2e.conftest import Served, finish_work, wait_until
 from tests.e2e.world import World
 
 
@@ -60,13 +60,13 @@ def test_an_order_over_three_cooperatives_goes_from_listing_to_report(served: Se
         world.buyer.post(f"/v1/buyer/supplier-orders/{part['id']}/inspection", {"lines": lines}, key=f"i{place}")
         accepted += part["goods_fen"] - rejected * 4000 + part["freight_fen"]
     wait_until(lambda: total(world) == before + accepted, 20, "the exact change of the report")
-    wait_until(lambda: open_deliveries() == 0, 30, "the end of the work")
+    finish_work(30)
     (refund,) = world.admin.get("/v1/admin/refunds?status=pending&method=bank_transfer")["items"]
     assert (refund["order_id"], refund["amount_fen"]) == (order["id"], 4 * 4000)
     today = clock.business_day(in_unit_of_work(clock.business_now))
     sent = {"bank_reference": "F2024-0001", "sent_on": f"{today:%Y-%m-%d}"}
     world.admin.post(f"/v1/admin/refunds/{refund['id']}/sent", sent, key="sent")
-    wait_until(lambda: open_deliveries() == 0, 30, "the end of the work")
+    finish_work(30)
 
     ledger = world.buyer.get("/v1/buyer/ledger")["items"]
     assert sorted(entry["kind"] for entry in ledger).count("refund") == 1

@@ -22,8 +22,8 @@ from shop.db import unit_of_work
 from shop.errors import Refusal
 from shop.http import problems
 from shop.http.chinese import in_chinese
+from shop.orders.schemas import PlaceOrder
 from shop.orders.schemas_fulfilment import Inspect
-from shop.orders.service.placing import PlaceOrder
 
 Setter = Callable[..., None]
 

@@ -23,7 +23,8 @@ from shop.orders.models_budgets import (
 from shop.orders.schemas_budgets import SetBudget, SetSpendingLimit
 from shop.orders.schemas_fulfilment import CountIn, Inspect
 from shop.orders.service import acceptance, budgeting, cancelling
-from shop.orders.service.placing import ApprovalRequired, Placed, place
+from shop.orders.service.placing import ApprovalRequired, place
+from shop.orders.service.recording import Placed
 from shop.outbox.models import Event
 from tests import builders as a
 from tests.builders import World

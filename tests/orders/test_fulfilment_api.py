@@ -138,7 +138,8 @@ def test_a_supplier_order_goes_from_confirmed_to_inspected(shop: Shop) -> None:
         35_000,
         "两人验收",
     )
-    assert note["lines"] == [counts | {"goods_fen": 32_000}]
+    unmeasured = {"silent": False, "photos": [], "temperature_tenths": None}
+    assert note["lines"] == [counts | {"goods_fen": 32_000} | unmeasured]
     assert shop.get(f"/v1/buyer/supplier-orders/{part}/inspection", "buyer").json == note
     seen = shop.get(path, "seller").json
     assert (seen["status"], seen["acceptance"], seen["accepted_goods_fen"]) == ("inspected", note, 32_000)

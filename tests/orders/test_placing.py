@@ -17,8 +17,9 @@ from shop.ledger.models import CreditLimit
 from shop.ledger.service import CreditExceeded
 from shop.orders.models import OrderHistory, OrderLine, SupplierOrder, WrongStatus
 from shop.orders.service.cancelling import cancel_order, cancel_supplier_order
+from shop.orders.service.judging import NotOrderable, in_season
 from shop.orders.service.moving import confirm_order
-from shop.orders.service.placing import ApprovalRequired, NotOrderable, in_season
+from shop.orders.service.placing import ApprovalRequired
 from shop.outbox.models import Event
 from shop.stock.models import Hold, Supply
 from shop.stock.service.holding import Shortage

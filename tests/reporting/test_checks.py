@@ -11,12 +11,14 @@ from shop.actor import SYSTEM
 from shop.db import checker_engine, make_engine, unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.orders.schemas_budgets import SetBudget
+from shop.orders.schemas_claims import NewAnswer, NewClaim
 from shop.orders.schemas_fulfilment import Inspect
-from shop.orders.service import acceptance, budgeting
+from shop.orders.service import acceptance, budgeting, claiming
 from shop.orders.service.cancelling import cancel_order
 from shop.payments.service import charging
 from shop.reporting.checks import CHECKS, OWN, run_checks
 from tests import builders as a
+from tests.agreements.table import a_quote, agreed
 from tests.orders import journey
 from tests.reporting.helpers import break_it, number, roll
 
@@ -75,12 +77,38 @@ BREAKAGES = {
     "orders: a living line holds exactly what it ordered": (
         "UPDATE hold SET status = 'released' WHERE status = 'active'"
     ),
-    "orders: an acceptance note is the sum of its lines and what its supplier order says": (
+    "orders: what lapsed holds nothing": "UPDATE supplier_order SET supply_held = false WHERE status = 'placed'",
+    "orders: a buyer chooses for what is placed without supply, and a choice ends as its order did": (
+        "INSERT INTO supply_choice (supplier_order_id, opened_at, decide_by)"
+        " SELECT id, now(), now() FROM supplier_order LIMIT 1"
+    ),
+    "orders: an acceptance note is the sum of its lines and, less its corrections, what its supplier order says": (
         "UPDATE supplier_order SET accepted_goods_fen = accepted_goods_fen - 1"
+    ),
+    "orders: what is due ends with the move that answers it": (
+        "UPDATE order_due SET ended_at = NULL WHERE waits_for = 'acceptance'"
+    ),
+    "orders: what nobody inspected is marked so on its lines and facts, and nothing else is": (
+        "UPDATE fact SET silent = true WHERE measure = 'accepted'"
     ),
     "orders: a budget's drawn sum is that of its entries": "UPDATE budget SET drawn_fen = drawn_fen + 1",
     "orders: what an order draws on its budget is what its parts still cost": (
         "UPDATE budget_entry SET amount_fen = amount_fen + 1 WHERE kind = 'placed'"
+    ),
+    "orders: what a line draws on its agreement is what is still bought of it": (
+        "UPDATE agreement_drawing SET packs = packs + 1"
+    ),
+    "orders: a quote prices one line, at its price and for no more than was quoted": (
+        "UPDATE negotiated_quote SET packs = 1"
+    ),
+    "agreements: what an agreement has drawn is the sum of its drawings": (
+        "UPDATE framework_agreement SET drawn_fen = drawn_fen + 1"
+    ),
+    "agreements: what a line has drawn is the sum of its drawings": (
+        "UPDATE agreement_line SET drawn_packs = drawn_packs + 1"
+    ),
+    "agreements: drawings are at the price of their line, of its agreement, and give back no more than was drawn": (
+        "UPDATE agreement_drawing SET fen = fen + 1"
     ),
     "reporting: the rollup is the sum of the numbered facts up to its mark": (
         "UPDATE rollup SET grams = grams - 1 WHERE measure = 'accepted'"
@@ -88,10 +116,17 @@ BREAKAGES = {
     "reporting: fact numbers run from one without a hole, and the rollup's mark is one of them": (
         "UPDATE fact SET posted_no = posted_no + 100 WHERE posted_no = 2"
     ),
-    "reporting: accepted facts are the acceptance note and its posting to the buyer": (
+    "orders: a correction is the sum of its lines, and all of them take back no more than was accepted and claimed": (
+        "UPDATE correction_line SET packs = packs + 1"
+    ),
+    "orders: what is disputed has an open claim, and what has one is disputed or settled": (
+        "UPDATE claim SET status = 'open', closed_at = NULL"
+    ),
+    "reporting: corrected facts are the corrections": "DELETE FROM fact WHERE measure = 'corrected'",
+    "reporting: accepted facts are the acceptance note less its corrections, and their postings to the buyer": (
         "UPDATE fact SET freight_fen = freight_fen + 1, amount_fen = amount_fen + 1 WHERE measure = 'accepted'"
     ),
-    "reporting: every posting of an acceptance has its note": (
+    "reporting: every posting of an acceptance or correction has its row": (
         "UPDATE ledger_transaction SET source_id = gen_random_uuid() WHERE kind = 'acceptance'"
     ),
     "reporting: every fact has an order line behind it": (
@@ -107,7 +142,7 @@ BREAKAGES = {
 
 
 def play(session: Session) -> None:
-    """One order inspected, one paid and confirmed, one cancelled, one only placed; all numbered and rolled up."""
+    """One order inspected, one paid and confirmed, one cancelled, one placed at an agreed price; all rolled up."""
     a.an_organisation(session, a.Kind.PLATFORM, id=PLATFORM_ID, uscc=None)
     world = a.World(session)
     listing = world.offer(lots=500)
@@ -125,6 +160,12 @@ def play(session: Session) -> None:
     ]  # fmt: skip
     found = Inspect.model_validate({"lines": lines})
     acceptance.inspect(session, actor=world.actor, supplier_order_id=part, found=found, now=journey.LATER)
+    claimed = {"line_id": lines[0]["line_id"], "lot_id": lines[0]["lot_id"], "packs": 1, "reason": "腐烂"}
+    wanted = NewClaim.model_validate({"kind": "return", "statement": "腐烂", "lines": [claimed]})
+    claim = claiming.raise_claim(session, actor=world.actor, supplier_order_id=part, wanted=wanted, now=journey.LATER)
+    seller = journey.seller_of(session, journey.part_of(session, part).cooperative_id)
+    agrees = NewAnswer(agree=True, statement="同意", file_ids=[], photo_ids=[])
+    claiming.answer(session, actor=seller, claim_id=claim, wanted=agrees, now=journey.LATER)
     paid = world.place({listing.id: 5}, "prepaid")
     charge = charging.request(
         session, actor=world.actor, order_id=paid.id, method=charging.Method.BANK_TRANSFER, payment_method=None,
@@ -135,7 +176,11 @@ def play(session: Session) -> None:
     )
     cancelled = world.place({listing.id: 3})
     cancel_order(session, order_id=cancelled.id, by=world.actor, reason="不需要", now=a.NOW)
-    world.place({listing.id: 2, world.offer().id: 2})
+    other = world.offer()
+    agreed(world, other, 3_500)
+    quoted = world.offer()
+    a_quote(world, quoted, 3_600, packs=5)
+    world.place({listing.id: 2, other.id: 2, quoted.id: 2})
     number(session)
     roll(session)
 
@@ -186,5 +231,5 @@ def test_every_check_of_stock_orders_and_reports_is_seen_to_find_something_or_ke
         "stock: a supply's parts sum to what was promised, none below zero",
         "stock: a lot's parts sum to what was received and gained, none below zero",
     }
-    mine = {name for name in CHECKS if name in OWN or name.startswith(("stock:", "orders:"))}
+    mine = {name for name in CHECKS if name in OWN or name.startswith(("stock:", "orders:", "agreements:"))}
     assert mine == {name for name in BREAKAGES if name in mine} | by_the_database

@@ -245,6 +245,15 @@ def test_lines_show_parties_goods_and_order_and_turn_pages_by_number(desk: Desk)
     assert {line["id"][:5], line["order_id"][:4], line["line_id"][:5]} == {"fact_", "ord_", "line_"}
 
 
+def test_lines_say_what_nobody_inspected(desk: Desk) -> None:
+    recorded([desk.paired, desk.paired | {"silent": True}])
+    (row,) = desk.get("/reports/procurement")["rows"]
+    assert [line["silent"] for line in desk.get("/reports/lines", drill=row["drill"])["items"]] == [False, True]
+    head, *lines = desk.raw("/reports/lines.csv", drill=row["drill"]).get_data(as_text=True).splitlines()
+    place = head.split(",").index("默示验收")
+    assert [line.split(",")[place] for line in lines] == ["", "是"]
+
+
 def test_a_token_or_cursor_that_was_changed_or_given_to_another_is_worth_nothing(desk: Desk) -> None:
     recorded([desk.paired, {}, {}])
     report = desk.get("/reports/procurement", group_by="bucket")

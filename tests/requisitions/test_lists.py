@@ -154,7 +154,7 @@ class Offered:
     status, cooperative_status, unmandated = "listed", "active", False
     season_from, season_to, price_from, price_to = 1, 12, None, None
     base_unit, max_packs, shelf_life_days, tiers = "g", 10**15, 30, [[1, 100]]
-    selling_until = a.NO_END
+    selling_until, offers = a.NO_END, None
 
     def __init__(self, key: Any, pack: int, least: int, step: int) -> None:
         self.id, self.pack_base_quantity, self.min_packs, self.step_packs = key, pack, least, step

@@ -14,7 +14,7 @@ from shop.db import unit_of_work
 from shop.errors import Invalid, NotFound
 from shop.orders.models import OrderLine
 from shop.orders.service import filling
-from shop.orders.service.placing import NotOrderable
+from shop.orders.service.judging import NotOrderable
 from shop.stock import queries_keeping, queries_recalls
 from shop.stock.models import Location, Lot, Movement
 from shop.stock.schemas_keeping import CountLot, KeepAt, TakeStock, Transfer, WriteOff

@@ -39,6 +39,20 @@ STANDING = {
 }  # fmt: skip
 LIST = {"name": "x", "lines": [{"listing_id": "{any_listing_id}", "quantity": 1}]}
 
+AGREEMENT = {
+    "reference": "x", "valid_from": "2024-10-15", "valid_to": "2025-10-15", "ceiling_fen": 1_000_000,
+    "lines": [{"listing_id": "{any_listing_id}", "unit_fen": 3900}],
+}  # fmt: skip
+
+ASKED_SELLER = "org_" + f"{10:032x}"
+"""A cooperative that belongs to neither side."""
+
+ASKING = {
+    "title": "x", "delivery_address_id": "{address_id}", "deadline": "2024-10-20T17:00:00+08:00", "valid_days": 30,
+    "cooperative_ids": [ASKED_SELLER],
+    "lines": [{"name": "苹果", "spec": "80mm", "base_unit": "g", "pack_base_quantity": 5000, "packs": 20}],
+}  # fmt: skip
+
 CERTIFICATE = {
     "kind": "green", "number": "LB-1", "issuer": "x", "expires_on": "2026-01-01", "file_id": "{file_id}",
 }  # fmt: skip
@@ -80,9 +94,39 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/recalls": {"lot_ids": ["{lot_id}"], "reason": "x"},
     "POST /v1/cooperative/recalls/<recall_id>/release": {"reason": "x"},
     "POST /v1/admin/recalls/<recall_id>/release": {"reason": "x"},
+    "POST /v1/buyer/agreements": AGREEMENT,
+    "POST /v1/cooperative/agreements": AGREEMENT | {
+        "lines": [{"listing_id": "{listing_id}", "unit_fen": 3900}], "buyer_uscc": CATERER,
+    },
+    **{
+        f"POST /v1/{side}/agreements/<agreement_id>/{deed}": body
+        for side in ("buyer", "cooperative")
+        for deed, body in (("answer", {"accept": True}), ("end", {"reason": "x"}))
+    },
+    "POST /v1/buyer/quotation-requests": ASKING,
+    "POST /v1/buyer/quotation-requests/<request_id>/cancel": {"reason": "x"},
+    "POST /v1/buyer/quotation-requests/<request_id>/award": {
+        "awards": [{"place": 0, "cooperative_id": "{cooperative_id}"}],
+    },
+    "PUT /v1/cooperative/quotation-requests/<request_id>/quote": {
+        "lines": [{"place": 0, "listing_id": "{listing_id}", "unit_fen": 3900}],
+    },
     "POST /v1/buyer/orders": ORDER,
     "PUT /v1/buyer/budgets": {
         "budget_unit_id": "{budget_unit_id}", "year": 2030, "purpose": "canteen", "amount_fen": 1, "reason": "x",
+    },
+    "POST /v1/buyer/supplier-orders/<supplier_order_id>/claims": {
+        "kind": "return", "statement": "x",
+        "lines": [{"line_id": "{line_id}", "lot_id": "{lot_id}", "packs": 1, "reason": "x"}],
+    },
+    "POST /v1/cooperative/claims/<claim_id>/answer": {"agree": False, "statement": "x"},
+    "POST /v1/admin/claims/<claim_id>/decide": {"grants": [], "reason": "x"},
+    "PUT /v1/buyer/inspection-settings": {
+        "budget_unit_id": "{budget_unit_id}", "two_signatures": False, "not_by_requester": False, "reason": "x",
+    },
+    "POST /v1/buyer/supplier-orders/<supplier_order_id>/signatures/return": {"reason": "x"},
+    "PUT /v1/buyer/supplier-orders/<supplier_order_id>/inspection-drafts/<device_draft_id>": {
+        "version": 1, "lines": [],
     },
     "PUT /v1/buyer/spending-limits": {"member_id": "{membership_id}", "window": "month", "limit_fen": 10**15},
     "POST /v1/buyer/requisitions": REQUISITION,
@@ -170,6 +214,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/admission-documents/<document_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/list-rules/<list_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/retention-rules/<retention_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/admin/order-time-rules/<order_time_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/admin/hold-rules/<hold_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
+    "POST /v1/buyer/supplier-orders/<supplier_order_id>/supply-choice": {"choice": "wait"},
     "POST /v1/admin/applications/<application_id>/review": DECISION,
     "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},
@@ -219,10 +266,11 @@ QUERIES: dict[str, Any] = {
 }
 """What reads are asked with: what names something of an organisation in their query, and a form that is text."""
 
-WORDS = {"kind": "addresses", "revision": "1", "size": "thumb"}
+WORDS = {"kind": "addresses", "revision": "1", "size": "thumb", "device_draft_id": "idr_" + "0" * 32}
 """Parts of a path that name no row, and the word that stands there."""
 
 SHARED = {
+    "GET /v1/admin/quotation-requests/<request_id>/evidence": "the platform looks into everybody's",
     "POST /v1/admin/listings/<listing_id>/review": "the platform reviews everybody's",
     "POST /v1/admin/listings/<listing_id>/delist": "the platform reviews everybody's",
     "POST /v1/admin/listing-reviews": "the platform reviews everybody's",
@@ -243,11 +291,25 @@ SHARED = {
     "POST /v1/admin/admission-documents/<document_rule_id>/end": "the platform's policy",
     "POST /v1/admin/list-rules/<list_rule_id>/end": "the platform's policy",
     "POST /v1/admin/retention-rules/<retention_rule_id>/end": "the platform's policy",
+    "POST /v1/admin/order-time-rules/<order_time_rule_id>/end": "the platform's policy",
+    "POST /v1/admin/hold-rules/<hold_rule_id>/end": "the platform's policy",
 }
 """Operations whose path names what both sides may reach."""
 
 INSTEAD = {
+    **{
+        f"{method} /v1/buyer/quotation-requests/<request_id>/{deed}": {"request_id": "due_request_id"}
+        for method, deed in (("POST", "award"), ("GET", "comparison"))
+    },
+    **{
+        f"GET /v1/{branch}/quotation-requests/<request_id>/evidence": {"request_id": "awarded_request_id"}
+        for branch in ("buyer", "admin")
+    },
     "GET /v1/buyer/supplier-orders/<supplier_order_id>/inspection": {"supplier_order_id": "inspected_id"},
+    **{
+        f"{method} /v1/buyer/supplier-orders/<supplier_order_id>/supply-choice": {"supplier_order_id": "paid_late_id"}
+        for method in ("GET", "POST")
+    },
     "POST /v1/buyer/unit-links/<link_id>/withdraw": {"link_id": "offered_link_id"},
     "POST /v1/buyer/mandates/<buying_mandate_id>/end": {"buying_mandate_id": "given_mandate_id"},
     "POST /v1/buyer/quota-filings/<filing_id>/file": {"filing_id": "draft_id"},

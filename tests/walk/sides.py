@@ -1,7 +1,7 @@
 """Two sides that trade apart from each other, each with one of everything, and the people of every role."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,17 +25,22 @@ from shop.actor import (
     Role,
 )
 from shop.app import create_app
-from shop.catalogue.models import Listing, ListingRevision, Product, ProductPhoto
+from shop.catalogue.models import ListingRevision, Product, ProductPhoto
 from shop.catalogue.references import load_reference_prices
-from shop.catalogue.service.revising import SAID, content_of
+from shop.catalogue.service.revising import CONTENT
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.ledger.service import PLATFORM_ID
 from shop.notices.models import Notice
-from shop.orders.service import allocating
+from shop.orders.models import SupplierOrder
+from shop.orders.models_holds import HoldRule
+from shop.orders.models_times import OrderTimeRule
+from shop.orders.service import allocating, holding_on
 from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
+from shop.quotations.schemas import AskForQuotes, Award, AwardLine, QuoteLineIn, SubmitQuote
+from shop.quotations.service import asking, awarding, offering
 from shop.regions.models import ListRule
 from shop.retention import RetentionRule
 from shop.stock.models import Lot, Supply
@@ -44,7 +49,7 @@ from shop.stock.schemas_recalls import OrderRecall
 from shop.stock.service import keeping, recalling
 from tests import builders as a
 from tests.orders import journey
-from tests.walk.bodies import BODIES, CAPACITY, CATERER, CERTIFICATE
+from tests.walk.bodies import ASKED_SELLER, ASKING, BODIES, CAPACITY, CATERER, CERTIFICATE
 
 YICHUAN = "610630"
 PAPER = b"%PDF-1.7 a paper of the walk"
@@ -98,14 +103,17 @@ class Sides:
                 world = a.World(session)
                 a.a_division(session, a.HUANGPU, "黄浦区", "county")
                 a.a_budget_unit(session, a.an_organisation(session, Kind.ENTERPRISE, uscc=CATERER))
+                a.an_organisation(session, Kind.COOPERATIVE, id=UUID(hex=ASKED_SELLER[4:]))
             else:
                 world = a.World(session, roads=False)
             self.trade(session, world, side)
+            self.quotations(session, world, side)
             self.institution(session, world, side)
             self.admission(session, side)
             self.policy(session, side)
         self.ask_for_more(side)
         self.ask_for_prices(side)
+        self.ask_for_agreements(side)
         self.ask_for_mandates(side)
         return side
 
@@ -129,6 +137,7 @@ class Sides:
         (shipped,) = journey.confirmed(world, {listing.id: 2})
         _, shipment = journey.sent_by_own_carrier(session, shipped)
         refund = self.refund_to_send(session, world, listing.id)
+        late = self.paid_late(session, world, listing.id)
         line = journey.lines_of(session, done)[0]
         seller = journey.seller_of(session, cooperative.id)
         place = KeepAt(kind="eastern_warehouse", name=f"{side.canary}仓", division_code=a.HUANGPU)
@@ -155,7 +164,10 @@ class Sides:
         platform = session.get_one(Organisation, PLATFORM_ID)
         self.staff(session, platform, side)
         part = journey.part_of(session, done)
-        said = content_of(session.execute(select(*SAID).join(Product).where(Listing.id == listing.id)).one())
+        said = session.scalar(
+            text(f"SELECT {CONTENT} FROM listing l JOIN product p ON p.id = l.product_id WHERE l.id = :id"),
+            {"id": listing.id},
+        )
         session.add(ListingRevision(listing_id=listing.id, revision=1, content=said, at=a.NOW, by_user_id=a.an_id()))
         photo = ProductPhoto(
             product_id=listing.product_id, cooperative_id=cooperative.id, status="ready",
@@ -177,6 +189,7 @@ class Sides:
             "order_id": f"ord_{part.order_id.hex}",
             "supplier_order_id": f"so_{done.hex}",
             "inspected_id": f"so_{inspected.hex}",
+            "paid_late_id": f"so_{late.hex}",
             "line_id": f"line_{line.id.hex}",
             "shipment_id": f"shp_{shipment.hex}",
             "notice_id": f"ntc_{notice.hex}",
@@ -186,6 +199,25 @@ class Sides:
             "buyer_id": f"org_{world.buyer.id.hex}",
             "cooperative_id": f"org_{cooperative.id.hex}",
         }
+
+    def quotations(self, session: Session, world: Any, side: Side) -> None:
+        """A request that is open, one whose quotes can be read, and one that was awarded."""
+        listing, cooperative = (UUID(hex=side.ids[name][4:]) for name in ("listing_id", "cooperative_id"))
+        seller = journey.seller_of(session, cooperative)
+        body = ASKING | {
+            "title": f"{side.canary}询价", "delivery_address_id": side.ids["address_id"],
+            "cooperative_ids": [side.ids["cooperative_id"]],
+        }  # fmt: skip
+        for name, days in (("request_id", 0), ("due_request_id", 2), ("awarded_request_id", 2)):
+            asked_at = a.NOW - timedelta(days=days)
+            deadline = (asked_at + timedelta(days=1)).isoformat()
+            wanted = AskForQuotes.model_validate(body | {"deadline": deadline})
+            asked = asking.ask(session, by=world.actor, wanted=wanted, now=asked_at)
+            quote = SubmitQuote(lines=[QuoteLineIn(place=0, listing_id=listing, unit_fen=3_900)])
+            offering.submit(session, by=seller, request_id=asked, wanted=quote, now=asked_at + timedelta(hours=1))
+            side.ids[name] = f"rfq_{asked.hex}"
+        award = Award(awards=[AwardLine(place=0, cooperative_id=cooperative)])
+        awarding.award(session, by=world.actor, request_id=asked, wanted=award, now=a.NOW)
 
     def institution(self, session: Session, world: Any, side: Side) -> None:
         """The buyer's units with their filings, a union that asks to count for one, a caterer that buys for another."""
@@ -253,6 +285,8 @@ class Sides:
             ("document_rule_id", "drule", DocumentRule),
             ("list_rule_id", "lrule", ListRule),
             ("retention_rule_id", "rrule", RetentionRule),
+            ("order_time_rule_id", "otr", OrderTimeRule),
+            ("hold_rule_id", "hrl", HoldRule),
         ):
             side.ids[name] = f"{prefix}_{session.scalars(select(rule.id).order_by(rule.id).limit(1)).one().hex}"
 
@@ -306,6 +340,16 @@ class Sides:
         refunding.after_cancellation(session, supplier_order_id=part.id, now=a.NOW)
         return session.scalars(select(Refund.id).where(Refund.charge_id == charge.id)).one()
 
+    def paid_late(self, session: Session, world: Any, listing_id: UUID) -> UUID:
+        """The part of an order that was paid when its supply was neither held nor there."""
+        placed = world.place({listing_id: 1}, terms="prepaid")
+        (part,) = placed.parts
+        late = a.NOW + timedelta(days=4)
+        holding_on.lapse(session, part_ids=[part.id], now=late)
+        held = session.get_one(SupplierOrder, part.id, populate_existing=True)
+        holding_on.open_choices(session, parts=[held], now=late)
+        return part.id
+
     def staff(self, session: Session, organisation: Organisation, side: Side) -> None:
         """One person for each role of the organisation, and one who holds all that go together."""
         audience = AUDIENCE[Kind(organisation.kind)]
@@ -323,6 +367,12 @@ class Sides:
         ids, buyer = side.ids, side.person(Audience.BUYER)
         path = f"/v1/buyer/supplier-orders/{ids['inspected_id']}/inspection"
         assert self.call("POST", path, buyer, {"accept_all": True}).status_code == 201
+        note = self.call("GET", path, buyer).json["lines"][0]
+        claimed = {"line_id": note["line_id"], "lot_id": note["lot_id"], "packs": 1, "reason": side.canary}
+        body = {"kind": "return", "statement": side.canary, "lines": [claimed]}
+        raised = self.call("POST", f"/v1/buyer/supplier-orders/{ids['inspected_id']}/claims", buyer, body)
+        assert raised.status_code == 201, raised.json
+        ids["claim_id"] = raised.json["id"]
         asked = self.call("POST", f"/v1/buyer/orders/{ids['order_id']}/documents", buyer, {})
         ids["job_id"] = asked.json["job"]["id"]
         hook = self.call(
@@ -390,6 +440,16 @@ class Sides:
             "to_user_id": ids["other_user_id"],
         }
         ids["delegation_id"] = self.call("POST", "/v1/buyer/approval-delegations", buyer, lent).json["id"]
+
+    def ask_for_agreements(self, side: Side) -> None:
+        """What the side's buyer proposed to its cooperative."""
+        ids, buyer = side.ids, side.person(Audience.BUYER)
+        body = BODIES["POST /v1/buyer/agreements"] | {
+            "reference": side.canary, "lines": [{"listing_id": ids["listing_id"], "unit_fen": 3900}],
+        }  # fmt: skip
+        made = self.call("POST", "/v1/buyer/agreements", buyer, body)
+        assert made.status_code == 201, made.json
+        ids["agreement_id"] = made.json["id"]
 
     def ask_for_prices(self, side: Side) -> None:
         """A report of the side's buyer, the alert that it led to, and a mapping of the platform."""

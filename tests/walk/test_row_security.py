@@ -23,7 +23,7 @@ PUBLIC = {  # tables that name an organisation and are for everybody to read
 }
 NAMING = {
     "organisation_id", "buyer_id", "cooperative_id", "seen_by", "supplier_order_id", "membership_id", "unit_id",
-    "filing_id", "agent_id", "principal_id", "application_id",
+    "filing_id", "agent_id", "agreement_id", "request_id", "quotation_id", "quote_id", "principal_id", "application_id",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_the_applications_role_owns_nothing_and_bypasses_nothing(edge):
 def test_without_a_credential_no_row_is_seen(sides, edge):
     with unit_of_work() as everybody:
         there = counts(everybody)
-    assert there["order_line"] == 14
+    assert there["order_line"] == 16
     assert set(counts(edge).values()) == {0}
 
 
@@ -89,7 +89,12 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                     ("admission_application", "organisation_id"), ("declared_capacity", "organisation_id"),
                     ("selling_right", "organisation_id"), ("selling_history", "organisation_id"),
                     ("agent_mandate", "principal_id"), ("assist_mandate", "cooperative_id"),
-                    ("bank_receipt", "buyer_id"), ("price_alert", "cooperative_id"), ("price_report", "buyer_id"),
+                    ("bank_receipt", "buyer_id"), ("framework_agreement", "buyer_id"),
+                    ("framework_agreement", "cooperative_id"), ("negotiated_quote", "buyer_id"),
+                    ("quotation_request", "buyer_id"),
+                    ("quotation", "buyer_id"), ("quotation_award", "cooperative_id"), ("quotation_view", "buyer_id"),
+                    ("quotation_evidence", "buyer_id"), ("quotation_invitation", "cooperative_id"),
+                    ("price_alert", "cooperative_id"), ("price_report", "buyer_id"),
                 ):  # fmt: skip
                     seen = set(session.scalars(text(f"SELECT {column} FROM {table}")))
                     assert not seen & others, table
@@ -98,7 +103,7 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                 )
                 people += " AND m.organisation_id = :o) AND p.status <> 'invited'"
                 assert session.scalar(text(people), {"o": organisation}) == 0
-                for table, rows in (("order_line", 7), ("hold", 7), ("tracking_event", 2), ("acceptance", 1)):
+                for table, rows in (("order_line", 8), ("hold", 8), ("tracking_event", 2), ("acceptance", 1)):
                     assert session.scalar(text(f"SELECT count(*) FROM {table}")) == rows, table
 
 

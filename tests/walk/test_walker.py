@@ -24,6 +24,8 @@ PUBLIC_IDS |= {
     "document_rule_id",
     "list_rule_id",
     "retention_rule_id",
+    "order_time_rule_id",
+    "hold_rule_id",
 }  # the platform's policy
 HELPERS_WRITE = {
     "DELETE /v1/cooperative/application/documents/<document_id>",
@@ -55,6 +57,7 @@ HELPERS_WRITE = {
     "POST /v1/cooperative/stock-takes",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/accept",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/pack",
+    "POST /v1/cooperative/supplier-orders/<supplier_order_id>/photos",
     "POST /v1/cooperative/supplier-orders/<supplier_order_id>/ship",
     "POST /v1/cooperative/supplies",
     "POST /v1/cooperative/supplies/<supply_id>/withdraw",

@@ -14,20 +14,19 @@ from shop.actor import Actor
 from shop.audit import service as audit
 from shop.audit.models import AuditEntry
 from shop.catalogue import rules
-from shop.catalogue.cards import write_cards
+from shop.catalogue.cards import enter, write_cards
 from shop.catalogue.intake import looking
 from shop.catalogue.intake.columns import WORDS
 from shop.catalogue.intake.deciding import FACTS, TERMS, Decision, Shelf, compare
 from shop.catalogue.intake.models import IntakeStatus, ListingImport, ListingImportRow, RowKind
 from shop.catalogue.intake.trying import SPOIL, json_of
 from shop.catalogue.models import REVIEWED, Listing, ListingStatus
-from shop.catalogue.service.revising import changed, move, revise
+from shop.catalogue.service.revising import changed, keep, move, revise
 from shop.catalogue.service.submitting import note_beyond
 from shop.clock import business_day
 from shop.db import insert_rows
 from shop.ids import new_id
 from shop.outbox import service as outbox
-from shop.regions.models import province_of
 from shop.regions.service import lists_of_counties
 
 BATCH = 2_500
@@ -180,12 +179,15 @@ def enter_products(
 
 def apply_listings(session: Session, made: ListingImport, doing: list[Doing], by: Actor, now: datetime) -> None:
     """Make and change the listings, and send to review what else shows a fact that changed."""
-    insert_rows(session, (Listing, [new_listing(made, one) for one in doing if one.listing is None]))
+    today = business_day(now)
+    new = [new_listing(made, one) for one in doing if one.listing is None]
+    if new:
+        enter(session, new, on=today)
+        keep(session, [row["id"] for row in new], "listing.submitted", by=by, now=now)
     terms = [new_terms(one) for one in doing if one.listing is not None]
     if terms:
         session.execute(CHANGE_LISTINGS, {"rows": encoded(terms)})
-    today = business_day(now)
-    submitted = [one.row.listing_id for one in doing if one.decision.reviewed]
+    submitted = [one.row.listing_id for one in doing if one.listing is not None and one.decision.reviewed]
     stay = [one.row.listing_id for one in doing if not one.decision.reviewed]
     again, unlooked, hidden = others_of(session, doing, today)
     if again:
@@ -230,7 +232,6 @@ def others_of(session: Session, doing: Sequence[Doing], today: date) -> tuple[li
 
 def new_listing(made: ListingImport, one: Doing) -> dict[str, Any]:
     wanted, stands = one.row.wanted, one.decision.stands
-    facts = wanted["product"]
     assert stands is not None
     return {
         "id": one.row.listing_id,
@@ -239,11 +240,9 @@ def new_listing(made: ListingImport, one: Doing) -> dict[str, Any]:
         "status": ListingStatus.IN_REVIEW,
         "revision": 1,
         "price_fen": wanted["tiers"][0][1],
-        "category": facts["category"],
-        "storage": facts["storage"],
-        "origin_code": facts["origin_code"],
-        "province_code": province_of(facts["origin_code"]),
-        "card": "",
+        "price_from": None,
+        "price_to": None,
+        "listed_at": None,
         "review_note": note_beyond(stands, wanted["max_packs"], wanted["pack_grams"]),
     } | {name: wanted[name] for name in ("pack_name", "base_unit", "pack_base_quantity", "pack_grams", *TERMS)}
 

@@ -12,6 +12,7 @@ from shop.accounts.service import selling
 from shop.catalogue.intake.deciding import FACTS, Counties, Rights, Shelf
 from shop.catalogue.models import Listing, Product
 from shop.catalogue.service.origins import origins
+from shop.db import among
 from shop.regions.service import counties_on
 
 PRODUCT = [Product.id, Product.code, *(getattr(Product, name) for name in FACTS)]
@@ -43,13 +44,15 @@ def shelf(session: Session, organisation_id: UUID, codes: Collection[str], *, ho
     """The cooperative's products of these codes with all their listings; `hold` locks them, in primary-key order."""
     products = (
         select(*PRODUCT)
-        .where(Product.cooperative_id == organisation_id, Product.code.in_(list(codes)))
+        .where(Product.cooperative_id == organisation_id, among(Product.code, codes))
         .order_by(Product.id)
     )
     known = {row.code: row for row in session.execute(products.with_for_update() if hold else products)}
     if not known:
         return Shelf()
-    listings = select(*LISTING).where(Listing.product_id.in_([row.id for row in known.values()])).order_by(Listing.id)
+    listings = (
+        select(*LISTING).where(among(Listing.product_id, [row.id for row in known.values()])).order_by(Listing.id)
+    )
     by_pack: dict[tuple[UUID, str], list[Any]] = {}
     units: dict[UUID, str] = {}
     for row in session.execute(listings.with_for_update() if hold else listings):

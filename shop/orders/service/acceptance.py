@@ -5,11 +5,11 @@ order is accepted, because the vehicle came for those too, and not at all when n
 accepted bears the freight it was ordered with; the freight of lines that were wholly refused is dealt to the others by
 the grams accepted. So an order that is accepted in full is billed, line by line, exactly as it was ordered.
 
-Nothing is accepted by the passing of time: a delivery that nobody inspects stays delivered. What was rejected or short
-stays `shipped` in the lot's account, as no way back for goods is kept yet.
+Of a delivery that nobody inspects in time all that was shipped counts as accepted, and note, lines and facts are marked
+so. What was rejected or short stays `shipped` in the lot's account, as no way back for goods is kept yet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,9 @@ from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
 
 from shop.accounts.service.numbering import next_number
-from shop.actor import Actor
+from shop.actor import SYSTEM, Actor
+from shop.agreements.models import DrawingKind
+from shop.agreements.service import drawing
 from shop.clock import business_day
 from shop.errors import Invalid
 from shop.facts import service as facts
@@ -29,14 +31,15 @@ from shop.ids import new_id
 from shop.ledger import service as ledger
 from shop.ledger.models import AccountKind
 from shop.money import split
-from shop.orders import queries, queries_fulfilment
+from shop.orders import queries, queries_fulfilment, queries_inspections
 from shop.orders.models import Acceptance, AcceptanceLine, OrderLine, Status, SupplierOrder, Terms, WrongStatus
 from shop.orders.models_budgets import Drawing
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas_fulfilment import CountIn, Inspect
 from shop.orders.service import budgeting
 from shop.orders.service.moving import move
-from shop.orders.service.placing import finished
+from shop.orders.service.recording import finished
+from shop.outbox import service as outbox
 
 NUMBERED_AS = "AN"
 
@@ -50,7 +53,7 @@ class WrongCounts(Invalid):
 
 @dataclass(frozen=True)
 class Count:
-    """What was found of one lot of a line, in packs."""
+    """What was found of one lot of a line, in packs; no temperature where none was taken."""
 
     line_id: UUID
     lot_id: UUID
@@ -58,21 +61,52 @@ class Count:
     rejected: int = 0
     short: int = 0
     reason: str | None = None
+    photo_ids: Sequence[UUID] = ()
+    temperature_tenths: int | None = None
 
 
-def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: Inspect, now: datetime) -> UUID:
+def accept_silently(session: Session, *, supplier_order_id: UUID, now: datetime) -> UUID:
+    """Count all that was shipped as accepted, because nobody inspected it in time; gives the id of the note.
+
+    As an inspection, by nobody; `supplier_order.accepted_silently` tells both sides.
+    """
+    everything = Inspect(lines=[], accept_all=True)
+    note_id = inspect(
+        session, actor=SYSTEM, supplier_order_id=supplier_order_id, found=everything, now=now, silent=True
+    )
+    part = session.get_one(SupplierOrder, supplier_order_id)
+    outbox.announce(
+        session,
+        "supplier_order.accepted_silently",
+        now=now,
+        seen_by=[part.buyer_id, part.cooperative_id],
+        supplier_order_id=part.id,
+        order_id=part.order_id,
+        acceptance_id=note_id,
+    )
+    return note_id
+
+
+def inspect(
+    session: Session,
+    *,
+    actor: Actor,
+    supplier_order_id: UUID,
+    found: Inspect,
+    now: datetime,
+    silent: bool = False,
+    first_signer: UUID | None = None,
+) -> UUID:
     """Record what was found of a delivery, bill it and close the inspection; gives the id of the acceptance note.
 
     In one transaction: the note with its lines, what the buyer owes and the cooperative is owed, the `accepted` facts
     and the move to inspected, whose event carries `acceptance_id`. NotFound for another's, WrongStatus unless it is
-    delivered, WrongCounts.
+    delivered, WrongCounts. With a `first_signer` the actor is who signed second.
     """
     part = queries_fulfilment.locked(session, actor, supplier_order_id)
     if part.status != Status.DELIVERED:
         raise WrongStatus(f"A supplier order that is {part.status} is not inspected.", is_now=part.status)
-    lines = queries.lines_of(session, [part.id])[part.id]
-    sent = queries_fulfilment.shipped(session, lines)
-    counts = [Count(s.line_id, s.lot_id, s.packs) for s in sent] if found.accept_all else checked(sent, found.lines)
+    lines, counts = counted(session, part, found)
     accepted = {line.id: 0 for line in lines}
     for count in counts:
         accepted[count.line_id] += count.accepted
@@ -84,14 +118,17 @@ def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: I
             id=note_id,
             supplier_order_id=part.id,
             number=next_number(session, part.buyer_id, NUMBERED_AS, business_day(now).year),
-            by_user_id=actor.user_id,
+            by_user_id=first_signer or actor.user_id,
+            second_user_id=actor.user_id if first_signer else None,
+            draft_id=found.draft_id,
             at=now,
             goods_fen=goods_fen,
             freight_fen=freight_fen,
             note=found.note,
+            silent=silent,
         )
     )
-    write_lines(session, note_id, counts, {line.id: line.unit_fen for line in lines})
+    write_lines(session, note_id, counts, {line.id: line.unit_fen for line in lines}, silent)
     session.execute(
         update(SupplierOrder)
         .where(SupplierOrder.id == part.id)
@@ -126,11 +163,28 @@ def inspect(session: Session, *, actor: Actor, supplier_order_id: UUID, found: I
         fen=part.goods_fen + part.freight_fen - owed,
         now=now,
     )
-    record_facts(session, lines, accepted, freight, now)
+    drawing.give_back(
+        session,
+        packs={line.id: line.packs - accepted[line.id] for line in lines if line.agreement_id is not None},
+        kind=DrawingKind.NOT_ACCEPTED,
+        now=now,
+    )
+    record_facts(session, lines, accepted, freight, now, silent)
     return note_id
 
 
-def checked(sent: Sequence[LotShare], given: Sequence[CountIn]) -> list[Count]:
+def counted(session: Session, part: SupplierOrder, found: Inspect) -> tuple[list[OrderLine], list[Count]]:
+    """The lines of a delivery and what was found of every lot of them, or WrongCounts."""
+    lines = queries.lines_of(session, [part.id])[part.id]
+    sent = queries_fulfilment.shipped(session, lines)
+    if found.accept_all:
+        return lines, [Count(share.line_id, share.lot_id, share.packs) for share in sent]
+    named = {photo_id for count in found.lines for photo_id in count.photo_ids}
+    photos = queries_inspections.usable_photos(session, part, named)
+    return lines, checked(sent, found.lines, photos)
+
+
+def checked(sent: Sequence[LotShare], given: Sequence[CountIn], photos: Collection[UUID] = ()) -> list[Count]:
     """The counts, once every shipped lot of every line is told of exactly once and sums to what was shipped of it."""
     left = {(share.line_id, share.lot_id): share.packs for share in sent}
     known = set(left)
@@ -151,7 +205,14 @@ def checked(sent: Sequence[LotShare], given: Sequence[CountIn]) -> list[Count]:
             faults.append(fault(pointer, "does_not_add_up", detail) | {"shipped": was, "counted": told})
         if count.rejected and not count.reason:
             faults.append(fault(f"{pointer}/reason", "reason_missing", "say why packs are rejected"))
-        counts.append(Count(*key, count.accepted, count.rejected, count.short, count.reason))
+        if not set(count.photo_ids) <= set(photos):
+            faults.append(fault(f"{pointer}/photo_ids", "no_such_photo", "this is no photo of yours of this delivery"))
+        counts.append(
+            Count(
+                *key, count.accepted, count.rejected, count.short, count.reason, count.photo_ids,
+                count.temperature_tenths,
+            )
+        )  # fmt: skip
     faults += [
         fault("/lines", "not_counted", f"{packs} packs of a shipped lot are not told of")
         | {"line_id": f"line_{line_id.hex}", "lot_id": f"lot_{lot_id.hex}", "shipped": packs}
@@ -174,7 +235,9 @@ def freight_shares(lines: Sequence[OrderLine], accepted: Mapping[UUID, int], fre
     return shares
 
 
-def write_lines(session: Session, note_id: UUID, counts: Sequence[Count], unit_fen: Mapping[UUID, int]) -> None:
+def write_lines(
+    session: Session, note_id: UUID, counts: Sequence[Count], unit_fen: Mapping[UUID, int], silent: bool
+) -> None:
     session.execute(
         insert(AcceptanceLine),
         [
@@ -188,6 +251,9 @@ def write_lines(session: Session, note_id: UUID, counts: Sequence[Count], unit_f
                 "short": count.short,
                 "reason": count.reason,
                 "goods_fen": count.accepted * unit_fen[count.line_id],
+                "silent": silent,
+                "photo_ids": list(count.photo_ids),
+                "temperature_tenths": count.temperature_tenths,
             }
             for count in counts
         ],
@@ -200,6 +266,7 @@ def record_facts(
     accepted: Mapping[UUID, int],
     freight: Mapping[UUID, int],
     now: datetime,
+    silent: bool,
 ) -> None:
     """One `accepted` fact for every line of which something was accepted, with the dimensions of its placing."""
     facts.record(
@@ -213,6 +280,7 @@ def record_facts(
                 "freight_fen": freight[line.id],
                 "packs": accepted[line.id],
                 "grams": accepted[line.id] * line.pack_grams,
+                "silent": silent,
             }
             for line in lines
             if accepted[line.id]

@@ -38,8 +38,8 @@ GIVE_BACK = text(
         FROM supplier_order s JOIN budget_entry e ON e.order_id = s.order_id AND e.kind = 'placed'
         WHERE s.id = :part
     ), noted AS (
-        INSERT INTO budget_entry (id, budget_id, kind, amount_fen, order_id, supplier_order_id, at)
-        SELECT :id, budget_id, :kind, - CAST(:fen AS bigint), order_id, part, :at FROM due
+        INSERT INTO budget_entry (id, budget_id, kind, amount_fen, order_id, supplier_order_id, correction_id, at)
+        SELECT :id, budget_id, :kind, - CAST(:fen AS bigint), order_id, part, CAST(:correction AS uuid), :at FROM due
         ON CONFLICT DO NOTHING RETURNING budget_id
     )
     UPDATE budget b SET drawn_fen = drawn_fen - CAST(:fen AS bigint) FROM noted n WHERE b.id = n.budget_id
@@ -68,14 +68,28 @@ def draw(session: Session, *, budget_id: UUID, order_id: UUID, fen: int, now: da
     }
 
 
-def give_back(session: Session, *, supplier_order_id: UUID, kind: Drawing, fen: int, now: datetime) -> None:
-    """Give back to the budget that the order drew on, if it drew on one; once for each part and reason.
+def give_back(
+    session: Session,
+    *,
+    supplier_order_id: UUID,
+    kind: Drawing,
+    fen: int,
+    now: datetime,
+    correction_id: UUID | None = None,
+) -> None:
+    """Give back to the budget that the order drew on, if it drew on one; once for each part and reason or correction.
 
     Whoever ends a part may be another organisation, which does not see the budget.
     """
     if fen:
         with seeing_all(session):
-            session.execute(GIVE_BACK, {"id": new_id(), "part": supplier_order_id, "kind": kind, "fen": fen, "at": now})
+            session.execute(
+                GIVE_BACK,
+                {
+                    "id": new_id(), "part": supplier_order_id, "kind": kind, "fen": fen, "at": now,
+                    "correction": correction_id,
+                },
+            )  # fmt: skip
 
 
 def window_began(window: SpendingWindow, now: datetime) -> datetime:

@@ -8,15 +8,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop.actor import Actor
+from shop.agreements.models import DrawingKind
+from shop.agreements.service import drawing
 from shop.facts import service as facts
 from shop.facts.models import Measure
 from shop.ledger import service as ledger
 from shop.orders import queries
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder, Terms, WrongStatus
 from shop.orders.models_budgets import Drawing
-from shop.orders.service import budgeting
+from shop.orders.models_holds import Outcome
+from shop.orders.service import budgeting, holding_on
 from shop.orders.service.moving import move
-from shop.orders.service.placing import finished
+from shop.orders.service.recording import finished
 from shop.stock.service import holding
 
 CANCELLABLE = (Status.PLACED, Status.CONFIRMED, Status.ACCEPTED)
@@ -43,14 +46,18 @@ def cancel_parts(
 ) -> None:
     """Cancel parts together, or refuse them all with WrongStatus.
 
-    Their supply is given back in one statement, so that rows are locked in the one order in which placing locks them.
+    What they drew on agreements and their supply are given back in one statement each, so that rows are locked in the
+    one order in which placing locks them.
     """
     lines = [
         line
         for part_id in supplier_order_ids
         for line in cancel_part(session, supplier_order_id=part_id, by=by, reason=reason, now=now)
     ]
-    holding.release(session, line_ids=lines)
+    drawn = {line.id: line.packs for line in lines if line.agreement_id is not None}
+    drawing.give_back(session, packs=drawn, kind=DrawingKind.CANCELLED, now=now)
+    holding.release(session, line_ids=[line.id for line in lines])
+    holding_on.end_choices(session, part_ids=supplier_order_ids, outcome=Outcome.REFUNDED, now=now)
 
 
 def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> None:
@@ -58,8 +65,13 @@ def cancel_supplier_order(session: Session, *, supplier_order_id: UUID, by: Acto
     cancel_parts(session, supplier_order_ids=[supplier_order_id], by=by, reason=reason, now=now)
 
 
-def cancel_part(session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime) -> list[UUID]:
-    """All of it but the supply, whose lines it gives. Credit comes back here, money paid follows by the event."""
+def cancel_part(
+    session: Session, *, supplier_order_id: UUID, by: Actor, reason: str, now: datetime
+) -> Sequence[OrderLine]:
+    """All of it but agreements and supply, for which it gives the lines.
+
+    Credit comes back here, money paid follows by the event.
+    """
     move(session, supplier_order_id=supplier_order_id, to=Status.CANCELLED, by=by, now=now, reason=reason)
     part, terms = session.execute(
         select(SupplierOrder, Order.terms)
@@ -89,4 +101,4 @@ def cancel_part(session: Session, *, supplier_order_id: UUID, by: Actor, reason:
         ],
         now=now,
     )
-    return [line.id for line in lines]
+    return lines

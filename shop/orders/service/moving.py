@@ -1,4 +1,4 @@
-"""Give supplier orders their next status: one conditional update, one history row, one event."""
+"""Give supplier orders their next status: one conditional update, one history row, one event, and what is due."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,6 +12,7 @@ from shop.actor import Actor
 from shop.errors import NotFound
 from shop.ids import new_id
 from shop.orders.models import NEXT, OrderHistory, Status, SupplierOrder, WrongStatus
+from shop.orders.service import keeping_times
 from shop.outbox import service as outbox
 
 
@@ -63,6 +64,7 @@ def move(
             at=now,
         )
     )
+    keeping_times.follow(session, supplier_order_id=supplier_order_id, was=row.status, to=to, now=now)
     outbox.announce(
         session,
         f"supplier_order.{called or to}",

@@ -20,13 +20,15 @@ from shop.facts.service import DIMENSIONS
 from shop.ids import new_id
 from shop.ledger import service as ledger
 from shop.ledger.models import AccountKind
+from shop.money import split
 from shop.orders import queries
 from shop.orders.models import Order, Status, SupplierOrder, Terms
-from shop.orders.service import cancelling, moving
+from shop.orders.models_holds import Lasts
+from shop.orders.service import cancelling, holding_on, moving
 from shop.outbox import service as outbox
 from shop.payments.gateway import MAX_AMOUNT_FEN
 from shop.payments.models import NOT_PAID, OPEN, BankReceipt, Charge, ChargeStatus, Method, RefundReason
-from shop.payments.queries import locked_parts, paid_parts, share_of
+from shop.payments.queries import locked_parts, overpaid, paid_parts, share_of
 from shop.payments.service import refunding
 
 FINISHED = (Status.INSPECTED, Status.SETTLED)
@@ -55,6 +57,9 @@ class AmountDiffers(Refusal):
 
     code, status = "amount_differs", 409
     title, title_zh = "The amount is not what the notice asks for.", "到账金额与付款通知不一致。"
+
+
+SUMS = ("goods_fen", "freight_fen", "packs", "grams")
 
 
 def new_reference() -> str:
@@ -107,6 +112,7 @@ def request(
                 select(Charge.reference).where(Charge.order_id == order.id, Charge.status.in_(OPEN))
             )
         )
+    holding_on.asked(session, part_ids=[part.id for part in covered], kind=Lasts(method), now=now)
     charge = session.get_one(Charge, charge_id)
     if method is Method.STRIPE:
         outbox.announce(session, "charge.requested", now=now, seen_by=[order.buyer_id], charge_id=charge.id)
@@ -177,7 +183,8 @@ def receive_transfer(
 def settle_charge(session: Session, *, charge_id: UUID, now: datetime) -> bool:
     """The money of a charge is in: book it, record it, confirm what it pays. False when that was done before.
 
-    Parts that were cancelled or paid otherwise while the money was on its way are refunded.
+    Parts that were cancelled or paid otherwise while the money was on its way are refunded. Those whose hold lapsed
+    hold supply anew, and where it is gone their buyer chooses what becomes of them.
     """
     charge = session.scalars(
         update(Charge)
@@ -203,12 +210,20 @@ def settle_charge(session: Session, *, charge_id: UUID, now: datetime) -> bool:
         now=now,
     )
     record_paid(session, charge, Measure.ORDERED if prepaid else Measure.ACCEPTED, now)
+    lapsed = [p for p in parts if p.status == Status.PLACED and not p.supply_held and p.id not in paid_before]
+    held_anew = holding_on.take_again(session, parts=lapsed, now=now)
+    without = [part for part in lapsed if part.id not in held_anew]
+    holding_on.open_choices(session, parts=without, now=now)
     for part in parts:
         share = share_of(part, prepaid=prepaid)
         if part.id in paid_before:
             refunding.begin(session, charge, part.id, part.id, share, RefundReason.PAID_TWICE, now)
         elif not prepaid:
             ledger.release_credit(session, part.buyer_id, share)
+            over = overpaid(session, part)  # it was corrected after the money was asked for
+            refunding.begin(session, charge, part.id, uuid5(charge.id, part.id.hex), over, RefundReason.CORRECTED, now)
+        elif part in without:
+            continue
         elif part.status == Status.PLACED:
             moving.move(session, supplier_order_id=part.id, to=Status.CONFIRMED, by=SYSTEM, now=now)
         elif part.status == Status.CANCELLED:
@@ -292,26 +307,35 @@ def withdraw_old_notices(session: Session, *, now: datetime, limit: int = 50) ->
 
 
 def record_paid(session: Session, charge: Charge, of: Measure, now: datetime) -> None:
-    """One `paid` fact a line, with the sums that the line was ordered (prepaid) or accepted (on terms) with."""
+    """One `paid` fact a line, with the sums that the line was ordered (prepaid) or is accepted (on terms) with.
+
+    What was corrected between the asking and the money was paid all the same: it is added to the lines that it was
+    taken back of, and goes back.
+    """
     rows = session.scalars(
-        select(Fact).where(
-            Fact.measure == of, Fact.order_id == charge.order_id, Fact.supplier_order_id.in_(charge.parts),
-            Fact.amount_fen > 0,
-        )
-    )  # fmt: skip
+        select(Fact)
+        .where(Fact.measure == of, Fact.order_id == charge.order_id, Fact.supplier_order_id.in_(charge.parts))
+        .order_by(Fact.id)
+    )
+    lines: dict[UUID, list[Fact]] = {}
+    for fact in rows:
+        if of is Measure.ACCEPTED or fact.amount_fen > 0:
+            lines.setdefault(fact.line_id, []).append(fact)
+    paid = {key: {name: sum(getattr(fact, name) for fact in found) for name in SUMS} for key, found in lines.items()}
+    over = charge.amount_fen - sum(sums["goods_fen"] + sums["freight_fen"] for sums in paid.values())
+    if over > 0 and lines:
+        weights = [-sum(min(0, fact.amount_fen) for fact in found) for found in lines.values()]
+        for key, share in zip(lines, split(over, weights), strict=True):
+            paid[key]["goods_fen"] += share
     facts.record(
         session,
         Measure.PAID,
         [
-            {name: getattr(fact, name) for name in DIMENSIONS}
-            | {
-                "source_id": uuid5(charge.id, fact.line_id.hex),
-                "goods_fen": fact.goods_fen,
-                "freight_fen": fact.freight_fen,
-                "packs": fact.packs,
-                "grams": fact.grams,
-            }
-            for fact in rows
+            {name: getattr(found[0], name) for name in DIMENSIONS}
+            | {"source_id": uuid5(charge.id, key.hex)}
+            | paid[key]
+            for key, found in lines.items()
+            if any(paid[key].values())
         ],
         now=now,
     )

@@ -20,10 +20,10 @@ from shop.ledger.models import AccountKind
 from shop.money import split
 from shop.orders import queries
 from shop.orders.models import OrderLine, SupplierOrder, Terms
-from shop.orders.service.placing import finished
+from shop.orders.service.recording import finished
 from shop.outbox import service as outbox
 from shop.payments.models import BankPayment, Charge, Method, Refund, RefundReason, RefundStatus
-from shop.payments.queries import Share, by_line, paid_by, share_of
+from shop.payments.queries import Share, by_line, overpaid, paid_by, share_of
 
 
 class RefundIsDone(Refusal):
@@ -104,12 +104,18 @@ def after_cancellation(session: Session, *, supplier_order_id: UUID, now: dateti
 def after_inspection(session: Session, *, supplier_order_id: UUID, acceptance_id: UUID, now: datetime) -> None:
     """What was paid in advance for a part and not accepted goes back; on terms it was never asked for."""
     part = session.get_one(SupplierOrder, supplier_order_id)
-    if queries.terms_of(session, part.order_id) != Terms.PREPAID:
-        return
+    if queries.terms_of(session, part.order_id) == Terms.PREPAID:
+        give_back_over(session, part, acceptance_id, RefundReason.NOT_ACCEPTED, now)
+
+
+def give_back_over(session: Session, part: SupplierOrder, source_id: UUID, reason: RefundReason, now: datetime) -> None:
+    """Begin a refund of what a part was paid above what it costs by now, under the lock of the charge."""
     charge = paid_by(session, part)
-    if charge is not None:
-        over = share_of(part, prepaid=True) - share_of(part, prepaid=False)
-        begin(session, charge, part.id, acceptance_id, over, RefundReason.NOT_ACCEPTED, now)
+    if charge is None:
+        return
+    session.execute(select(Charge.id).where(Charge.id == charge.id).with_for_update())
+    session.refresh(part)
+    begin(session, charge, part.id, source_id, overpaid(session, part), reason, now)
 
 
 def send(
@@ -218,19 +224,25 @@ def shares_of(session: Session, refund: Refund, charge: Charge, lines: Sequence[
     """A refund by line, so that paid less refunded is what stays paid, for goods and freight apart.
 
     A cancelled or twice paid part takes back all that its charge paid for each line; after an inspection it is what the
-    line was ordered for less what was accepted, where freight may be below zero: the lines that were accepted bear the
-    freight of those that were not. The shares sum to the refund.
+    line was ordered for less what is accepted and what went back before, where freight may be below zero: the lines
+    that were accepted bear the freight of those that were not. The shares sum to the refund.
     """
     sources = [uuid5(charge.id, line.id.hex) for line in lines]
     paid = by_line(session, Measure.PAID, charge.order_id, Fact.source_id.in_(sources))
-    not_accepted = refund.reason == RefundReason.NOT_ACCEPTED
-    kept = by_line(session, Measure.ACCEPTED, charge.order_id) if not_accepted else {}
+    partly = refund.reason in (RefundReason.NOT_ACCEPTED, RefundReason.CORRECTED)
+    kept = by_line(session, Measure.ACCEPTED, charge.order_id) if partly else {}
+    part = Refund.supplier_order_id == refund.supplier_order_id
+    others = session.scalars(select(Refund.id).where(Refund.charge_id == charge.id, part)).all()
+    earlier = [uuid5(key, line.id.hex) for key in others for line in lines] if partly else []
+    back = by_line(session, Measure.REFUNDED, charge.order_id, Fact.source_id.in_(earlier)) if earlier else {}
     shares = []
     for line in lines:
-        before, after = paid.get(line.id, Share()), kept.get(line.id, Share())
+        before, *less = paid.get(line.id, Share()), kept.get(line.id, Share()), back.get(line.id, Share())
         shares.append(
             Share(
-                before.goods_fen - after.goods_fen, before.freight_fen - after.freight_fen, before.packs - after.packs
+                before.goods_fen - sum(each.goods_fen for each in less),
+                before.freight_fen - sum(each.freight_fen for each in less),
+                before.packs - sum(each.packs for each in less),
             )
         )
     if sum(share.goods_fen + share.freight_fen for share in shares) != refund.amount_fen:  # a part of a part

@@ -13,7 +13,7 @@ from shop.audit import service as audit
 from shop.clock import BEIJING, business_day
 from shop.errors import Refusal, VersionConflict
 from shop.orders.schemas import OrderLineIn, PlaceOrder, wishes_of
-from shop.orders.service import placing
+from shop.orders.service import judging, quoting
 from shop.outbox import service as outbox
 from shop.requisitions import queries
 from shop.requisitions.models import (
@@ -94,11 +94,11 @@ def change(
 def check(session: Session, by: Actor, wanted: RequisitionIn, now: datetime) -> None:
     """What a draft is refused for: whose unit and address it names, and goods that nobody sells."""
     today = business_day(now)
-    placing.whose_and_where(session, by, wanted, today)
-    _, faults = placing.judge(session, wanted.lines, today)
+    quoting.whose_and_where(session, by, wanted, today)
+    _, faults = judging.judge(session, wanted.lines, today)
     unknown = [fault for fault in faults if fault["code"] in ("not_listed", "repeated")]
     if unknown:
-        raise placing.NotOrderable(errors=unknown)
+        raise judging.NotOrderable(errors=unknown)
 
 
 def order_of(row: Requisition, lines: list[RequisitionLine]) -> PlaceOrder:
@@ -151,7 +151,7 @@ def submit(session: Session, *, requisition_id: UUID, by: Actor, now: datetime) 
     if row.status not in (RequisitionStatus.DRAFT, RequisitionStatus.RETURNED):
         raise WrongRequisitionStatus(requisition_status=row.status)
     today = business_day(now)
-    quoted = placing.quote(session, actor=by, wanted=order_of(row, queries.lines_of(session, row.id)), on=today)
+    quoted = quoting.quote(session, actor=by, wanted=order_of(row, queries.lines_of(session, row.id)), on=today)
     chain = queries.chain(
         session,
         organisation_id=by.organisation_id,

@@ -15,7 +15,7 @@ from shop.errors import Invalid, Refusal
 from shop.ids import ListingId, PublicId
 from shop.orders import queries as orders
 from shop.orders.schemas import OrderLineIn
-from shop.orders.service import placing
+from shop.orders.service import judging
 from shop.requisitions import queries, queries_lists
 from shop.requisitions.schemas import RequisitionIn
 from shop.requisitions.schemas_lists import (
@@ -115,11 +115,11 @@ def copy_order(session: Session, *, order_id: UUID, by: Actor, now: datetime) ->
     bought = [
         OrderLineIn(listing_id=line.listing_id, quantity=line.packs) for line in orders.ordered_lines(session, order.id)
     ]
-    _, faults = placing.judge(session, bought, business_day(now))
+    _, faults = judging.judge(session, bought, business_day(now))
     gone = {int(one["pointer"].split("/")[2]): one for one in faults if one["code"] in ("not_listed", "repeated")}
     kept = [line for n, line in enumerate(bought) if n not in gone]
     if not kept:
-        raise placing.NotOrderable(errors=list(gone.values()))
+        raise judging.NotOrderable(errors=list(gone.values()))
     made = drafting.make(
         session,
         by=by,

@@ -12,7 +12,7 @@ from shop.clock import business_day
 from shop.db import unless_taken
 from shop.errors import Invalid, Refusal, VersionConflict
 from shop.http.parsing import fault
-from shop.orders.service import placing
+from shop.orders.service import judging
 from shop.requisitions import queries_lists as queries
 from shop.requisitions.models_lists import RequisitionList, RequisitionListLine
 from shop.requisitions.schemas_lists import ListIn
@@ -80,8 +80,8 @@ def check(session: Session, wanted: ListIn, now: datetime, known: set[UUID] | fr
         for place, line in enumerate(wanted.lines)
         for nth, key in enumerate(line.substitutes)
     }
-    found = placing.listings_of(session, list(named_at), business_day(now))
-    sold = {key for key, row in found.items() if row.status in placing.ORDERABLE}
+    found = judging.listings_of(session, list(named_at), business_day(now))
+    sold = {key for key, row in found.items() if row.status in judging.ORDERABLE}
     faults = [
         fault(pointer, "not_listed", "this listing is not on sale")
         for key, pointer in named_at.items()

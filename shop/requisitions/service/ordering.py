@@ -11,7 +11,7 @@ from shop.actor import Actor
 from shop.clock import business_day
 from shop.http.parsing import fault
 from shop.orders.schemas import PlaceOrder
-from shop.orders.service import placing
+from shop.orders.service import judging, placing, quoting, recording
 from shop.requisitions import queries
 from shop.requisitions.models import RequisitionStatus, WrongRequisitionStatus
 from shop.requisitions.service.drafting import become, order_of, tell
@@ -24,7 +24,7 @@ class Held:
 
     fault: dict[str, Any] | None
     packs_there: int
-    priced: placing.Priced | None
+    priced: judging.Priced | None
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Checked:
 def check(session: Session, *, by: Actor, wanted: PlaceOrder, now: datetime) -> Checked:
     """What placing this now would meet; a constant number of statements, and nothing is changed."""
     today = business_day(now)
-    _, address = placing.whose_and_where(session, by, wanted, today)
-    lines, faults = placing.judge(session, wanted.lines, today)
+    _, address = quoting.whose_and_where(session, by, wanted, today)
+    lines, faults = judging.judge(session, wanted.lines, today, buyer=by.organisation_id)
     there = open_packs(session, {line.listing_id for line in wanted.lines}, on=today)
     good = {line.place: line for line in lines}
     held = {int(one["pointer"].split("/")[2]): one for one in faults}
@@ -55,8 +55,8 @@ def check(session: Session, *, by: Actor, wanted: PlaceOrder, now: datetime) -> 
             del good[place]
             held[place] = fault(f"/lines/{place}/quantity", "not_enough_supply", f"{packs} packs are there")
             held[place] |= {"allowed": packs}
-    parts = placing.by_cooperative([good[place] for place in sorted(good)])
-    placing.quote_freight(session, parts, to_code=address.division_code, on=today)
+    parts = quoting.by_cooperative([good[place] for place in sorted(good)])
+    quoting.quote_freight(session, parts, to_code=address.division_code, on=today)
     goods = sum(part.goods_fen for part in parts)
     freight = sum(part.freight_fen for part in parts)
     return Checked(
@@ -77,7 +77,7 @@ def check(session: Session, *, by: Actor, wanted: PlaceOrder, now: datetime) -> 
     )
 
 
-def place(session: Session, *, requisition_id: UUID, by: Actor, now: datetime) -> placing.Placed:
+def place(session: Session, *, requisition_id: UUID, by: Actor, now: datetime) -> recording.Placed:
     """Place the order of an approved requisition, up to what was approved; a draft within the member's own limit.
 
     Refused as any order is; with AboveApproval when it has become dearer than what was approved.

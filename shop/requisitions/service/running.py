@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from shop.accounts import queries_people
 from shop.actor import Actor, Role
+from shop.agreements.models import AgreementDrawnOn, QuoteUsed
 from shop.clock import business_day
 from shop.db import insert_rows
 from shop.errors import NotFound, Refusal
@@ -94,7 +95,7 @@ def run_cycle(session: Session, row: StandingOrder, cycle: date, now: datetime) 
             try:
                 result, requisition_id = order(session, actor, wanted_of(row, cycle, worked), now)
                 return Ran(result, requisition_id, worked=worked, lines=lines)
-            except Shortage:  # somebody else took it since it was read
+            except (Shortage, AgreementDrawnOn, QuoteUsed):  # somebody else took it since it was read
                 if last:
                     raise
         raise AssertionError

@@ -10,7 +10,7 @@ from shop.audit import service as audit
 from shop.clock import business_day
 from shop.errors import Invalid, Refusal, VersionConflict
 from shop.orders.schemas import PlaceOrder
-from shop.orders.service import placing
+from shop.orders.service import quoting
 from shop.requisitions import queries_lists
 from shop.requisitions import queries_standing as queries
 from shop.requisitions.models_standing import StandingOrder
@@ -97,7 +97,7 @@ def check(session: Session, by: Actor, wanted: StandingIn, now: datetime) -> Non
     if wanted.run_on < today:
         raise Invalid("The first day has passed.", pointer="/run_on")
     queries_lists.one(session, by, wanted.list_id, pointer="/list_id")
-    placing.whose_and_where(
+    quoting.whose_and_where(
         session,
         by,
         PlaceOrder.model_construct(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from shop.orders.schemas import LineIn
-from shop.orders.service import placing
+from shop.orders.service import judging
 from shop.requisitions.models_lists import RequisitionListLine
 from shop.requisitions.schemas_lists import PassedOver, WorkedLine
 from shop.stock.queries import open_packs
@@ -27,7 +27,7 @@ class Shelf:
 def shelf_of(session: Session, lines: Sequence[RequisitionListLine], *, on: date) -> Shelf:
     """Read everything that a list names, in two statements."""
     ids = [key for line in lines for key in (line.listing_id, *line.substitutes)]
-    return Shelf(on, placing.listings_of(session, ids, on), open_packs(session, ids, on=on))
+    return Shelf(on, judging.listings_of(session, ids, on), open_packs(session, ids, on=on))
 
 
 def needed_grams(*, heads: int, meals: int, grams_per_meal: int, yield_percent: int) -> int:
@@ -90,7 +90,7 @@ def work_out_line(shelf: Shelf, place: int, line: RequisitionListLine, portions:
 
 def what_holds(shelf: Shelf, listing_id: UUID, packs: int) -> PassedOver | None:
     """Why so many packs of a listing cannot be ordered, or None."""
-    _, faults = placing.judge_by(
+    _, faults = judging.judge_by(
         shelf.listings, [LineIn.model_construct(listing_id=listing_id, quantity=packs)], shelf.on
     )
     if faults:

@@ -159,6 +159,19 @@ def take(session: Session, wants: Sequence[Want], *, now: datetime) -> list[dict
     return holds
 
 
+LOCK_SUPPLY = text(
+    """
+    SELECT s.id FROM supply s WHERE s.listing_id = ANY(CAST(:listings AS uuid[])) AND NOT s.closed AND s.open > 0
+    ORDER BY s.id FOR UPDATE OF s
+    """
+)
+
+
+def lock(session: Session, *, listing_ids: Iterable[UUID]) -> None:
+    """Lock the open supply of listings, for who holds for several orders one after the other."""
+    session.execute(LOCK_SUPPLY, {"listings": sorted(listing_ids)})
+
+
 RELEASE = text(
     """
     WITH ended AS (

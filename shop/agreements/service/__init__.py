@@ -1,0 +1,1 @@
+"""What is done with agreements, a file for each side of it."""

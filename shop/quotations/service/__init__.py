@@ -1,0 +1,1 @@
+"""What is done with requests for quotation, a file for each step."""
