@@ -1,11 +1,9 @@
 """A county with its offices, a platform and a buyer, as tests of admission and mandates meet them over HTTP."""
 
 from datetime import date, datetime
-from functools import cache
 from itertools import count
 from typing import Any
 
-from flask import Flask
 from sqlalchemy.dialects.postgresql import Range
 from werkzeug.test import TestResponse
 
@@ -14,13 +12,13 @@ from shop.accounts.models import Kind, Organisation
 from shop.accounts.service import logging_in
 from shop.accounts.uscc import check_character
 from shop.actor import Actor, Role
-from shop.app import create_app
 from shop.db import unit_of_work
 from shop.ledger.models import CreditLimit
 from shop.ledger.service import PLATFORM_ID
 from shop.regions.models import EligibilityMember
 from tests import builders as a
 from tests.accounts import people
+from tests.application import a_client
 from tests.catalogue.market import a_body
 
 KEYS = count(1)
@@ -28,11 +26,6 @@ PDF = b"%PDF-1.7 a paper of the test"
 JPEG = b"\xff\xd8\xff\xe0 a photo"
 DOCUMENTS = ("licence", "legal_person_id", "bank_permit", "linkage_proof", "source_statement")
 PASSWORD = "correct horse battery"
-
-
-@cache
-def application() -> Flask:
-    return create_app()
 
 
 def a_code() -> str:
@@ -44,7 +37,7 @@ class County:
     """Luochuan with two officers and a helper, an officer of another county, the platform, and a buyer in Shanghai."""
 
     def __init__(self) -> None:
-        self.client = application().test_client()
+        self.client = a_client()
         self.tokens: dict[str, str] = {}
         self.actors: dict[str, Actor] = {}
         with unit_of_work() as session:

@@ -3,12 +3,10 @@
 import email
 import email.policy
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import or_, select
 
@@ -16,9 +14,9 @@ from shop.accounts.models import Kind, Membership, Organisation, User
 from shop.accounts.models_people import Invitation
 from shop.accounts.service import inviting, messages
 from shop.actor import NOBODY, Actor
-from shop.app import create_app
 from shop.db import unit_of_work
 from tests import builders as a
+from tests.application import a_client
 from tests.builders import PASSWORD
 from tests.outbox.helpers import work
 
@@ -47,14 +45,8 @@ def login_of(actor: Actor) -> str:
         return found.email or found.phone or ""
 
 
-@cache
-def application() -> Flask:
-    """One for all: making it takes a while."""
-    return create_app()
-
-
 def anybody() -> FlaskClient:
-    client = application().test_client()
+    client = a_client()
     client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
     return client
 

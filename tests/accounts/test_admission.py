@@ -35,8 +35,8 @@ from tests.accounts.county import (
     a_listing_body,
     a_return,
     an_application,
-    application,
 )
+from tests.application import a_client
 from tests.catalogue.market import statements
 from tests.outbox.helpers import work
 from workers import catalogue
@@ -244,7 +244,7 @@ def test_of_many_who_apply_with_one_code_at_once_one_is_left(county: County) -> 
     body = an_application()
     bodies = [body | {"member": {"contact": f"head{n}@example.org"}} for n in range(4)]
     with ThreadPoolExecutor(len(bodies)) as pool:
-        answers = list(pool.map(lambda one: application().test_client().post(PUBLIC, json=one).status_code, bodies))
+        answers = list(pool.map(lambda one: a_client().post(PUBLIC, json=one).status_code, bodies))
     assert set(answers) <= {201, 422}
     assert 201 in answers
     with unit_of_work() as session:
@@ -675,16 +675,9 @@ def test_of_two_who_decide_a_step_at_once_exactly_one_does(county: County) -> No
 
 
 def decide_alone(county: County, name: str, application_id: str) -> int:
-    answer = (
-        application()
-        .test_client()
-        .post(
-            f"/v1/admin/applications/{application_id}/review",
-            json=a_decision(),
-            headers={"Authorization": f"Bearer {county.tokens[name]}"},
-        )
-    )
-    return answer.status_code
+    headers = {"Authorization": f"Bearer {county.tokens[name]}"}
+    path = f"/v1/admin/applications/{application_id}/review"
+    return a_client().post(path, json=a_decision(), headers=headers).status_code
 
 
 def test_the_steps_are_those_of_the_day_of_submission(county: County) -> None:

@@ -13,7 +13,7 @@ from shop.accounts import api_audit
 from shop.accounts.models import Kind, Organisation
 from shop.accounts.service import auditing, logging_in, registering
 from shop.actor import SYSTEM, Role
-from shop.app import create_app, operations
+from shop.app import operations
 from shop.audit.models import AuditEntry
 from shop.clock import move_to
 from shop.db import unit_of_work
@@ -21,13 +21,14 @@ from shop.errors import Invalid
 from shop.ids import new_id
 from shop.ledger.service import PLATFORM_ID
 from tests import builders as a
+from tests.application import a_client
 
 
 class Desk:
     """The platform's people behind the whole application, at a day in 2024."""
 
     def __init__(self) -> None:
-        self.client = create_app().test_client()
+        self.client = a_client()
         self.tokens: dict[str, str] = {}
         self.actors: dict[str, Any] = {}
         with unit_of_work() as session:

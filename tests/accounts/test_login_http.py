@@ -7,9 +7,9 @@ from sqlalchemy import select, update
 from shop.accounts.models import Kind, User
 from shop.accounts.service import registering
 from shop.actor import Role
-from shop.app import create_app
 from shop.db import unit_of_work
 from tests import builders as a
+from tests.application import a_client
 
 
 @pytest.mark.real_hashes
@@ -20,7 +20,7 @@ def test_a_password_gives_a_token_that_knows_its_owner_until_it_is_logged_out(co
             session, organisation=buyer, email="clerk@example.com", name="王", password="correct horse",
             roles=[Role.REQUESTER],
         )  # fmt: skip
-    client = create_app().test_client()
+    client = a_client()
     given = {"email": "clerk@example.com", "password": "correct horse"}
     answer = client.post("/v1/auth/token", json=given)
     assert answer.status_code == 200, answer.json

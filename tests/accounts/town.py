@@ -12,10 +12,10 @@ from shop.accounts.models import Kind
 from shop.accounts.service import logging_in
 from shop.accounts.uscc import check_character
 from shop.actor import Actor, Role
-from shop.app import create_app
 from shop.db import unit_of_work
 from tests import builders as a
 from tests.accounts import people
+from tests.application import a_client
 
 NUMBERS = count(1)
 PASSWORD = "a long enough password"
@@ -30,7 +30,7 @@ class Town:
     """Parties by name; `now` moves the shop's business time."""
 
     def __init__(self) -> None:
-        self.client = create_app().test_client()
+        self.client = a_client()
         self.tokens: dict[str, str] = {}
         self.codes: dict[str, str] = {}
         self.organisations: dict[str, str] = {}

@@ -11,12 +11,12 @@ from shop import clock
 from shop.accounts.models import Kind, Organisation
 from shop.accounts.models_admission import Application, DeclaredCapacity, Purpose
 from shop.actor import Actor, Role
-from shop.app import create_app
 from shop.catalogue.intake.columns import COLUMNS
 from shop.catalogue.intake.models import ListingImportRow
 from shop.db import unit_of_work
 from shop.sheets.writer import Out, xlsx_into
 from tests import builders as a
+from tests.application import a_client
 from tests.outbox.helpers import client_of, work
 
 TITLES = {column.name: column.titles[0] for column in COLUMNS}
@@ -79,7 +79,7 @@ class Coop:
                 "operator": a.a_member(session, office),
             }
         self.clients: dict[str, FlaskClient] = {name: client_of(actor) for name, actor in self.actors.items()}
-        self.clients[""] = create_app().test_client()
+        self.clients[""] = a_client()
 
     def organisation(self, session: Any) -> Organisation:
         return session.get_one(Organisation, self.one.id)

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from config.settings import settings
 from shop.accounts.models_mandates import AgentMandate
-from shop.app import create_app
 from shop.db import in_unit_of_work, unit_of_work
 from shop.errors import NotFound
 from shop.files import service as files
 from shop.files.models import StoredFile
 from shop.ids import new_id
+from tests.application import a_client
 from tests.builders import NOW, an_organisation
 from tests.outbox.helpers import work
 from workers.sweeps import drop_files
@@ -61,7 +61,7 @@ def rows() -> int:
 
 
 def test_a_link_gives_the_file_as_an_attachment_under_its_name() -> None:
-    answer = create_app().test_client().get(files.link(stored(b"a,b\n1,2\n")))
+    answer = a_client().get(files.link(stored(b"a,b\n1,2\n")))
     assert (answer.status_code, answer.data, answer.mimetype) == (200, b"a,b\n1,2\n", "text/csv")
     assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''%E8%A1%A8%E4%B8%80.csv"
     assert answer.headers["Cache-Control"] == "private, no-store"
@@ -69,7 +69,7 @@ def test_a_link_gives_the_file_as_an_attachment_under_its_name() -> None:
 
 def test_an_expired_link_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     link = files.link(stored())
-    client = create_app().test_client()
+    client = a_client()
     assert client.get(link).status_code == 200
     monkeypatch.setattr(files, "LINK_SECONDS", -1)
     assert client.get(link).status_code == 404
@@ -79,7 +79,7 @@ def test_an_expired_link_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     "change", [lambda link: link[:-9] + ("A" if link[-9] != "A" else "B") + link[-8:], lambda link: link + "x"]
 )
 def test_a_link_that_was_changed_is_missing(change) -> None:
-    assert create_app().test_client().get(change(files.link(stored()))).status_code == 404
+    assert a_client().get(change(files.link(stored()))).status_code == 404
 
 
 def test_a_link_to_the_file_of_another_cannot_be_made_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_a_link_to_the_file_of_another_cannot_be_made_without_the_secret(monkeyp
     forged = files.link(file)
     monkeypatch.delenv("SHOP_SECRET_KEY")
     settings.cache_clear()
-    assert create_app().test_client().get(forged).status_code == 404
+    assert a_client().get(forged).status_code == 404
 
 
 def test_a_name_is_never_a_path(folder: Path) -> None:

@@ -20,7 +20,6 @@ from shop.accounts.models import Kind, Organisation
 from shop.accounts.service import logging_in
 from shop.actor import SYSTEM, Actor, Role
 from shop.agreements.models import FrameworkAgreement
-from shop.app import create_app
 from shop.catalogue.models import Listing, Product
 from shop.db import checker_engine, in_unit_of_work, unit_of_work
 from shop.facts.models import Fact, Measure
@@ -37,6 +36,7 @@ from shop.payments.service import charging, refunding
 from shop.reporting.checks import run_checks
 from tests import builders as a
 from tests.agreements.table import agreed
+from tests.application import a_client
 from tests.files.test_images import a_photo
 from tests.orders import journey
 from tests.outbox.helpers import work
@@ -56,7 +56,7 @@ class Counter:
     """A served shop: a buyer that claims, a cooperative that answers, an operator that decides; workers run by hand."""
 
     def __init__(self) -> None:
-        self.client = create_app().test_client()
+        self.client = a_client()
         self.keys = iter(range(100_000))
         with unit_of_work() as session:
             clock.move_to(session, a.NOW)

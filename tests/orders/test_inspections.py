@@ -19,7 +19,6 @@ from shop import clock
 from shop.accounts.models import Organisation
 from shop.accounts.service import logging_in
 from shop.actor import Actor, Role
-from shop.app import create_app
 from shop.db import checker_engine, unit_of_work
 from shop.ids import new_id
 from shop.orders import queries_inspection_book as book
@@ -29,6 +28,7 @@ from shop.orders.service import photographing
 from shop.outbox.models import Event
 from shop.reporting.checks import run_checks
 from tests import builders as a
+from tests.application import a_client
 from tests.files.test_images import a_photo
 from tests.orders import journey
 from tests.outbox.helpers import work
@@ -43,7 +43,7 @@ class Canteen:
     """A served shop whose orderer, two receivers and manager of one institution inspect what a cooperative sent."""
 
     def __init__(self) -> None:
-        self.client = create_app().test_client()
+        self.client = a_client()
         self.keys = iter(range(10_000))
         with unit_of_work() as session:
             clock.move_to(session, a.NOW)
@@ -223,7 +223,7 @@ def test_a_draft_that_is_sent_many_times_at_once_is_one_inspection(canteen: Cant
 
     def send(_: int) -> TestResponse:
         start.wait()
-        client = create_app().test_client()
+        client = a_client()
         headers = {"Authorization": f"Bearer {canteen.tokens['receiver']}", "Idempotency-Key": new_id().hex}
         return client.post(f"{PATH}/{part}/inspection", json=body, headers=headers)
 

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 
 from shop.accounts.service import logging_in
 from shop.actor import Actor
-from shop.app import create_app
 from shop.db import in_unit_of_work, unit_of_work
 from shop.outbox import service as outbox
+from tests.application import a_client
 from workers.deliveries import run
 from workers.relay import number_and_fan_out
 
@@ -38,7 +38,7 @@ def client_of(actor: Actor) -> FlaskClient:
     """A client whose every request carries a token of this person."""
     with unit_of_work() as session:
         token, _ = logging_in.issue_token(session, user_id=actor.user_id)
-    client = create_app().test_client()
+    client = a_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     return client
 

@@ -20,7 +20,6 @@ from shop import clock
 from shop.accounts.models import Kind
 from shop.accounts.service import logging_in
 from shop.actor import SYSTEM
-from shop.app import create_app
 from shop.catalogue.models import Listing
 from shop.db import checker_engine, in_unit_of_work, unit_of_work
 from shop.ledger.service import PLATFORM_ID
@@ -35,6 +34,7 @@ from shop.reporting.checks import run_checks
 from shop.stock.models import Hold, Supply
 from shop.stock.service.holding import Shortage
 from tests import builders as a
+from tests.application import a_client
 from tests.orders import journey
 from workers import payments as consumers
 from workers.schedule import run
@@ -228,7 +228,7 @@ def test_an_order_says_whether_its_supply_is_held_and_its_buyer_chooses_by_http(
         token = logging_in.issue_token(session, user_id=world.actor.user_id)[0]
         bearer = {"Authorization": f"Bearer {token}"}
         gone = journey.part_of(session, part).order_id
-    client = create_app().test_client()
+    client = a_client()
 
     def shown(order_id: UUID) -> tuple[bool, str | None]:
         (supplier,) = client.get(f"/v1/buyer/orders/ord_{order_id.hex}", headers=bearer).get_json()["supplier_orders"]

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from shop.accounts.models import Kind
 from shop.accounts.service import logging_in
-from shop.app import create_app
 from shop.clock import move_to
 from shop.db import engine, in_unit_of_work, unit_of_work
 from shop.errors import Refusal
@@ -30,6 +29,7 @@ from shop.stock.schemas_keeping import CountLot, KeepAt, TakeStock, Transfer, Wr
 from shop.stock.schemas_recalls import OrderRecall
 from shop.stock.service import holding, keeping, offering, recalling
 from tests import builders as a
+from tests.application import the_app
 from tests.stock.proof import checks_find_nothing
 
 EXPECTED = {
@@ -326,7 +326,7 @@ def rush(buyers: int, packs: int) -> float:
         worlds = [a.World(session, roads=place == 0) for place in range(buyers)]
         listing = worlds[0].offer(packs)
         tokens = [logging_in.issue_token(session, user_id=world.actor.user_id)[0] for world in worlds]
-    app = create_app()
+    app = the_app()
 
     def buy(place: int) -> Any:
         headers = {"Authorization": f"Bearer {tokens[place]}", "Idempotency-Key": f"rush-{place:08d}"}

@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from config.settings import settings
 from shop.accounts.models import Kind
-from shop.app import create_app
 from shop.clock import move_to
 from shop.db import unit_of_work
 from shop.stock.models import Lot
@@ -19,6 +18,7 @@ from shop.stock.models_contributions import Contribution
 from shop.stock.schemas_keeping import Transfer
 from shop.stock.service import keeping
 from tests import builders as a
+from tests.application import a_client
 from tests.outbox.helpers import client_of
 from tests.stock.proof import checks_find_nothing
 from tests.stock.test_keeping import Store
@@ -126,7 +126,7 @@ def test_a_cooperative_sees_what_reached_its_households_and_nobody_elses(fields:
 
 
 def test_the_public_sees_households_only_where_they_are_five_or_more(fields: Fields) -> None:
-    public = create_app().test_client()
+    public = a_client()
     path = f"/v1/public/lots/{fields.lot}"
     for number in range(1, 6):
         fields.send(f"LC-1,H{number:02d},2024-10-01,1,1,")
@@ -144,7 +144,7 @@ def test_the_public_sees_households_only_where_they_are_five_or_more(fields: Fie
 
 
 def test_the_code_on_a_label_leads_to_the_page_of_the_lot(fields: Fields) -> None:
-    public = create_app().test_client()
+    public = a_client()
     path = f"/v1/public/lots/{fields.lot}"
     drawn = public.get(f"{path}/qr")
     assert (drawn.status_code, drawn.mimetype) == (200, "image/svg+xml")

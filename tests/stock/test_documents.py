@@ -8,10 +8,10 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import text
 
-from shop.app import create_app
 from shop.clock import move_to
 from shop.db import unit_of_work
 from tests import builders as a
+from tests.application import a_client
 from tests.orders import journey
 from tests.outbox.helpers import client_of, work
 from tests.stock.proof import checks_find_nothing
@@ -86,7 +86,7 @@ def test_wrong_papers_are_refused_where_they_stand(butcher: Butcher) -> None:
     assert butcher.add("meat_inspection", valid_until="2024-10-15").json["errors"][0]["pointer"] == "/valid_until"
     foreign = butcher.post("/v1/me/files?name=x.pdf", PAPER, butcher.buyer).json["id"]
     assert butcher.add("meat_inspection", file_id=foreign).status_code == 404
-    rules = create_app().test_client().get("/v1/public/lot-documents").json["items"]
+    rules = a_client().get("/v1/public/lot-documents").json["items"]
     assert {rule["kind"] for rule in rules if rule["category"] == "fruit"} == {"conformity_certificate"}
 
 

@@ -24,7 +24,6 @@ from shop.actor import (
     Audience,
     Role,
 )
-from shop.app import create_app
 from shop.catalogue.models import ListingRevision, Product, ProductPhoto
 from shop.catalogue.references import load_reference_prices
 from shop.catalogue.service.revising import CONTENT
@@ -48,6 +47,7 @@ from shop.stock.schemas_keeping import KeepAt
 from shop.stock.schemas_recalls import OrderRecall
 from shop.stock.service import keeping, recalling
 from tests import builders as a
+from tests.application import a_client
 from tests.orders import journey
 from tests.walk.bodies import ASKED_SELLER, ASKING, BODIES, CAPACITY, CATERER, CERTIFICATE
 
@@ -84,7 +84,7 @@ class Sides:
     """Both sides and the platform, behind the whole application."""
 
     def __init__(self) -> None:
-        self.client: FlaskClient = create_app().test_client()
+        self.client: FlaskClient = a_client()
         self.keys = iter(range(1_000_000))
         self.sides = [self.made(Side("甲金丝雀", a.LUOCHUAN)), self.made(Side("乙金丝雀", YICHUAN))]
         self.people = {name: person for side in self.sides for name, person in side.people.items()}
