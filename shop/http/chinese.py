@@ -49,6 +49,7 @@ SENTENCES = {
     "is given twice": "重复给出",
     "is nested deeper than {} levels": "嵌套超过 {} 层",
     "A body here has at most {} bytes.": "此处请求内容至多 {} 字节。",
+    "No such payment of yours.": "没有这笔付款，或不属于您。",
     "Nothing is served at this address; see /v1/docs.": "此地址没有内容；见 /v1/docs。",
     "This address is not asked with that method.": "此地址不支持该请求方法。",
     "This cursor belongs to no such list.": "该游标不属于此列表。",

@@ -146,6 +146,7 @@ def placed_out(placed: recording.Placed) -> OrderOut:
                 accepted_freight_fen=None,
                 supply_held=True,
                 held_until=placed.held_until.isoformat() if placed.held_until else None,
+                pay_before=placed.pay_before.isoformat() if placed.pay_before else None,
                 lines=[
                     LineOut(
                         id=line.id,
@@ -207,6 +208,7 @@ def order_out(session: Session, order: Order) -> OrderOut:
                 accepted_freight_fen=part.accepted_freight_fen,
                 supply_held=part.supply_held and part.status != Status.CANCELLED,
                 held_until=part.held_until.isoformat() if part.held_until and part.status == Status.PLACED else None,
+                pay_before=part.pay_before.isoformat() if part.pay_before and part.status == Status.PLACED else None,
                 lines=[line_out(line) for line in lines[part.id]],
             )
             for part, name in rows

@@ -1,27 +1,34 @@
-"""Supply that is no longer held: what its buyer chooses, and the dated rules of how long it is."""
+"""Supply that is no longer held, money that takes longer: what a buyer may choose or ask for, and the dated rules."""
 
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shop import dated
 from shop.actor import Actor, Audience, Role
 from shop.dated import EndRuleIn, RuleOverlaps
 from shop.errors import Invalid, NotFound
+from shop.http import cursors
 from shop.http.routes import REQUIRED, PageQuery, Routes, audience, roles
-from shop.ids import HoldRuleId, SupplierOrderId
+from shop.ids import HoldRuleId, OrderId, SupplierOrderId
 from shop.orders import queries
-from shop.orders.models_holds import Chosen, HoldRule, NoSupplyChoice, SupplyChoice
+from shop.orders.models import SupplierOrder
+from shop.orders.models_holds import AlreadyExtended, Chosen, HoldRule, NoSupplyChoice, NothingToExtend, SupplyChoice
 from shop.orders.schemas_holds import (
     ChooseSupply,
+    ExtendPayment,
     HoldRuleOut,
     HoldRulePage,
     NewHoldRule,
+    PaymentExtensionOut,
     SupplyChoiceOut,
+    SupplyChoicePage,
     hold_rule_out,
+    payment_extension_out,
     supply_choice_out,
 )
-from shop.orders.service import choosing_supply
+from shop.orders.service import choosing_supply, extending
 
 routes = Routes("/v1/buyer", tag="Buying")
 rules = Routes("/v1/admin", tag="Policy", people_only=True)
@@ -60,6 +67,38 @@ def choose_supply(
             session, actor=actor, supplier_order_id=supplier_order_id, chosen=Chosen(body.choice), now=now
         )
     )
+
+
+@routes.get("/supply-choices", allow=audience(Audience.BUYER), answers={200: SupplyChoicePage}, refusals=(Invalid,))
+def list_supply_choices(session: Session, actor: Actor, query: PageQuery) -> SupplyChoicePage:
+    """What is still to be chosen, or waits, the part that was ordered first at the head."""
+    name = "supply choices"
+    wanted = (
+        select(SupplyChoice)
+        .join(SupplierOrder, SupplierOrder.id == SupplyChoice.supplier_order_id)
+        .where(SupplierOrder.buyer_id == actor.organisation_id, SupplyChoice.ended_at.is_(None))
+        .order_by(SupplyChoice.supplier_order_id)
+        .limit(query.limit + 1)
+    )
+    if query.cursor:
+        wanted = wanted.where(SupplyChoice.supplier_order_id > cursors.decode_id(name, query.cursor))
+    found = session.scalars(wanted).all()
+    page, following = cursors.cut(name, found, query.limit, id_of=lambda choice: choice.supplier_order_id)
+    return SupplyChoicePage(items=[supply_choice_out(choice) for choice in page], next=following)
+
+
+@routes.post(
+    "/orders/<order_id>/payment-extension",
+    allow=roles(Role.REQUESTER, Role.FINANCE, Role.MANAGER, of=Audience.BUYER),
+    answers={201: PaymentExtensionOut},
+    refusals=(NotFound, AlreadyExtended, NothingToExtend),
+    key=REQUIRED,
+)
+def extend_payment(
+    session: Session, actor: Actor, now: datetime, order_id: OrderId, body: ExtendPayment
+) -> PaymentExtensionOut:
+    """Ask once for more time to pay an order that is to be paid first; supply is held no longer for it."""
+    return payment_extension_out(extending.extend(session, actor=actor, order_id=order_id, reason=body.reason, now=now))
 
 
 @rules.get("/hold-rules", allow=officer, answers={200: HoldRulePage}, refusals=(Invalid,))

@@ -127,6 +127,7 @@ class Order(Model):
 class SupplierOrder(Model):
     """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps.
 
+    What is to be paid first is cancelled unless it is paid by `pay_before` (null: by no day).
     Its supply is held until `held_until` as long as it is not paid, or (null) until it is accepted. `supply_held` is
     false from when that time passed until a payment holds supply anew; only what has its supply goes on.
     """
@@ -153,7 +154,7 @@ class SupplierOrder(Model):
     status: Mapped[str] = mapped_column(default=Status.PLACED)
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
-    pay_before: Mapped[datetime]
+    pay_before: Mapped[datetime | None]
     held_until: Mapped[datetime | None]
     supply_held: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     accepted_goods_fen: Mapped[int | None]

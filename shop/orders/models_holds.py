@@ -1,4 +1,4 @@
-"""How long supply is held for an order that is to be paid first, and what becomes of one that was paid too late."""
+"""How long supply is held and money may take, and what becomes of an order that was paid when its supply was gone."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,7 +13,8 @@ from shop.errors import Refusal
 
 
 class Lasts(StrEnum):
-    """What lasts for the minutes of a rule: a hold until the money comes by a method, or the buyer's choice.
+    """What lasts for the minutes of a rule: a hold until the money comes by a method, the buyer's choice, or the
+    time to pay in.
 
     An order that is placed to be paid first holds its supply as for a transfer until another method is asked for; what
     is ordered on terms is held until it is accepted, and has no rule.
@@ -21,8 +22,16 @@ class Lasts(StrEnum):
 
     BANK_TRANSFER = "bank_transfer"
     STRIPE = "stripe"
+    VOUCHER = "voucher"
+    """How much longer supply is held, from when the bank's voucher of a transfer is handed in."""
     CHOICE = "choice"
     WAIT = "wait"
+    PAYMENT = "payment"
+    """How long an order that is to be paid first waits for its money, before it is cancelled."""
+    EXTENSION = "extension"
+    """How much longer it waits when its buyer asks for more time, once."""
+    NOTICE = "notice"
+    """How long a payment notice of an order on terms may stay open."""
 
 
 class HoldRule(Model):
@@ -30,7 +39,10 @@ class HoldRule(Model):
 
     __tablename__ = "hold_rule"
     __table_args__ = (
-        CheckConstraint("kind IN ('bank_transfer', 'stripe', 'choice', 'wait')", name="kind"),
+        CheckConstraint(
+            "kind IN ('bank_transfer', 'stripe', 'choice', 'wait', 'payment', 'extension', 'notice', 'voucher')",
+            name="kind",
+        ),
         CheckConstraint("minutes BETWEEN 5 AND 129600", name="minutes"),
         ExcludeConstraint(("kind", "="), ("valid", "&&"), name="ex_hold_rule_one_at_a_time", using="gist"),
     )
@@ -80,6 +92,35 @@ class SupplyChoice(Model):
     chosen_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     ended_at: Mapped[datetime | None]
+
+
+class PaymentExtension(Model):
+    """An order that is to be paid first was given `minutes` more for it, once; its parts are to be paid by
+    `pay_before`. Append-only."""
+
+    __tablename__ = "payment_extension"
+
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("purchase_order.id"), primary_key=True)
+    buyer_id: Mapped[UUID]
+    by_user_id: Mapped[UUID]
+    reason: Mapped[str]
+    minutes: Mapped[int]
+    pay_before: Mapped[datetime]
+    at: Mapped[datetime]
+
+
+class NothingToExtend(Refusal):
+    """Nothing of this order waits for money that is to come first, or its time is over, or no rule gives more."""
+
+    code, status = "nothing_to_extend", 409
+    title, title_zh = "There is no time to pay that could be extended.", "该订单没有可延长的付款期限。"
+
+
+class AlreadyExtended(Refusal):
+    """The time to pay was extended before; `pay_before` says until when."""
+
+    code, status = "already_extended", 409
+    title, title_zh = "The time to pay was extended before.", "该订单的付款期限已延长过一次。"
 
 
 class NoSupplyChoice(Refusal):

@@ -120,7 +120,8 @@ class SupplierOrderOut(Out):
     """The part of one cooperative. Accepted sums are null until the inspection.
 
     `supply_held`: its supply is kept for it. That ends at `held_until` as long as it is to be paid; it can still be
-    paid then, and takes supply anew if there is some. Null: held until the cooperative accepts it.
+    paid then, and takes supply anew if there is some. Null: held until the cooperative accepts it. What is to be paid
+    first is cancelled unless it is paid by `pay_before`, which is null for all else.
     """
 
     id: SupplierOrderId
@@ -132,6 +133,7 @@ class SupplierOrderOut(Out):
     accepted_freight_fen: int | None
     supply_held: bool
     held_until: str | None
+    pay_before: str | None
     lines: list[LineOut]
 
 

@@ -77,6 +77,19 @@ class Charge(Model):
     paid_at: Mapped[datetime | None]
 
 
+class TransferVoucher(Model):
+    """The bank's voucher that a buyer handed in for a transfer that is on its way; one a notice. Append-only."""
+
+    __tablename__ = "transfer_voucher"
+    __table_args__ = (Index("ix_transfer_voucher_file", "file_id"),)
+
+    charge_id: Mapped[UUID] = mapped_column(ForeignKey("charge.id"), primary_key=True)
+    buyer_id: Mapped[UUID]
+    file_id: Mapped[UUID] = mapped_column(ForeignKey("stored_file.id"))
+    by_user_id: Mapped[UUID]
+    at: Mapped[datetime]
+
+
 class BankReceipt(Model):
     """A line of the platform's bank statement that paid a charge.
 

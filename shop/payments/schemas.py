@@ -7,7 +7,7 @@ from pydantic import Field
 
 from shop.http.fields import Day
 from shop.http.routes import In, Out, Query
-from shop.ids import ChargeId, OrderId, OrganisationId, RefundId, SupplierOrderId
+from shop.ids import ChargeId, FileId, OrderId, OrganisationId, RefundId, SupplierOrderId, UserId
 
 
 class Pay(In):
@@ -33,6 +33,32 @@ class ChargeOut(Out):
     action_url: str | None
     client_secret: str | None
     failure: str | None
+
+
+class HandInVoucher(In):
+    """The bank's voucher of the transfer, uploaded before."""
+
+    file_id: FileId
+
+
+class VoucherOut(Out):
+    """A voucher as both sides see it; `link` hands it out for a day. `reference` is that of the payment notice."""
+
+    charge_id: ChargeId
+    order_id: OrderId
+    buyer_id: OrganisationId
+    reference: str
+    amount_fen: int
+    status: str
+    name: str
+    link: str
+    handed_in_by: UserId
+    handed_in_at: str
+
+
+class VoucherPage(Out):
+    items: list[VoucherOut]
+    next: str | None
 
 
 class RefundOut(Out):

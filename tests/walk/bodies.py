@@ -217,6 +217,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/order-time-rules/<order_time_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/hold-rules/<hold_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/buyer/supplier-orders/<supplier_order_id>/supply-choice": {"choice": "wait"},
+    "POST /v1/buyer/orders/<order_id>/payment-extension": {"reason": "x"},
+    "POST /v1/buyer/payments/<charge_id>/voucher": {"file_id": "{buyer_file_id}"},
     "POST /v1/admin/applications/<application_id>/review": DECISION,
     "POST /v1/admin/applications/reviews": {"decisions": [DECISION | {"application_id": "{application_id}"}]},
     "POST /v1/admin/assist-mandates": HELPS | {"cooperative_id": "{cooperative_id}", "reason": "x"},

@@ -34,7 +34,7 @@ from shop.notices.models import Notice
 from shop.orders.models import SupplierOrder
 from shop.orders.models_holds import HoldRule
 from shop.orders.models_times import OrderTimeRule
-from shop.orders.service import allocating, holding_on
+from shop.orders.service import allocating, extending, holding_on
 from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
@@ -138,6 +138,7 @@ class Sides:
         _, shipment = journey.sent_by_own_carrier(session, shipped)
         refund = self.refund_to_send(session, world, listing.id)
         late = self.paid_late(session, world, listing.id)
+        charge = self.to_be_paid(session, world, listing.id)
         line = journey.lines_of(session, done)[0]
         seller = journey.seller_of(session, cooperative.id)
         place = KeepAt(kind="eastern_warehouse", name=f"{side.canary}仓", division_code=a.HUANGPU)
@@ -194,6 +195,7 @@ class Sides:
             "shipment_id": f"shp_{shipment.hex}",
             "notice_id": f"ntc_{notice.hex}",
             "refund_id": f"rfd_{refund.hex}",
+            "charge_id": f"chg_{charge.hex}",
             "address_id": f"addr_{world.address.id.hex}",
             "budget_unit_id": f"unit_{world.unit.id.hex}",
             "buyer_id": f"org_{world.buyer.id.hex}",
@@ -339,6 +341,14 @@ class Sides:
         cancel_supplier_order(session, supplier_order_id=part.id, by=SYSTEM, reason="x", now=a.NOW)
         refunding.after_cancellation(session, supplier_order_id=part.id, now=a.NOW)
         return session.scalars(select(Refund.id).where(Refund.charge_id == charge.id)).one()
+
+    def to_be_paid(self, session: Session, world: Any, listing_id: UUID) -> UUID:
+        """The notice of an order that waits for its money, and has more time to pay."""
+        placed = world.place({listing_id: 1}, terms="prepaid")
+        extending.extend(session, actor=world.actor, order_id=placed.id, reason="财政拨款在途", now=a.NOW)
+        return charging.request(
+            session, actor=world.actor, order_id=placed.id, method=Method.BANK_TRANSFER, payment_method=None, now=a.NOW
+        ).id
 
     def paid_late(self, session: Session, world: Any, listing_id: UUID) -> UUID:
         """The part of an order that was paid when its supply was neither held nor there."""

@@ -31,6 +31,16 @@ ASKED = text(
       AND s.id = ANY(CAST(:parts AS uuid[])) AND s.status = 'placed' AND s.supply_held
     """
 )
+HELD_LONGER = text(
+    """
+    UPDATE supplier_order s
+    SET held_until = GREATEST(s.held_until, LEAST(
+        CAST(:now AS timestamptz) + r.minutes * interval '1 minute', s.pay_before))
+    FROM hold_rule r
+    WHERE r.kind = 'voucher' AND r.valid @> CAST(:day AS date) AND s.id = ANY(CAST(:parts AS uuid[]))
+      AND s.status = 'placed' AND s.supply_held AND s.held_until IS NOT NULL
+    """
+)
 LAPSE = text(
     """
     WITH due AS (
@@ -60,6 +70,12 @@ def asked(session: Session, *, part_ids: Collection[UUID], kind: Lasts, now: dat
     asking again and again.
     """
     session.execute(ASKED, {"parts": sorted(part_ids), "kind": kind, "now": now, "day": business_day(now)})
+
+
+def vouched(session: Session, *, part_ids: Collection[UUID], now: datetime) -> None:
+    """The bank says that the money of these parts is on its way: what they hold still is held longer, as the rule says,
+    though not beyond the time to pay. What lapsed before is not held again by it."""
+    session.execute(HELD_LONGER, {"parts": sorted(part_ids), "now": now, "day": business_day(now)})
 
 
 def lapse(session: Session, *, part_ids: Collection[UUID], now: datetime) -> int:

@@ -21,7 +21,7 @@ from shop.orders.models import Terms
 from shop.orders.models_budgets import BudgetEntry
 from shop.orders.schemas import PlaceOrder
 from shop.orders.service import budgeting
-from shop.orders.service.quoting import Unit, quote
+from shop.orders.service.quoting import quote
 from shop.orders.service.recording import Placed, dimensions_of, events_of, rows_of
 from shop.outbox.models import Event
 from shop.pricing.service import Basis
@@ -120,7 +120,8 @@ def place(
         parts,
         {code: found.bucket for code, found in attributed.items()},
         now,
-        held_until=held_until(wanted, unit, now),
+        held_until=until(wanted, unit.hold_minutes, now),
+        pay_before=until(wanted, unit.pay_minutes, now),
         approved=approval is not None,
         split_suspected=approval is None and unit.ordered_alone_fen + total > (actor.order_limit_fen or 0),
     )
@@ -135,11 +136,11 @@ def place(
     return placed
 
 
-def held_until(wanted: PlaceOrder, unit: Unit, now: datetime) -> datetime | None:
-    """Until when supply is held as long as the money does not come; None: until the order is accepted."""
-    if wanted.payment_terms == Terms.ON_TERMS.value or unit.hold_minutes is None:
+def until(wanted: PlaceOrder, minutes: int | None, now: datetime) -> datetime | None:
+    """So many minutes from now for an order that is to be paid first; without an end by no rule, and on terms."""
+    if wanted.payment_terms == Terms.ON_TERMS.value or minutes is None:
         return None
-    return now + timedelta(minutes=unit.hold_minutes)
+    return now + timedelta(minutes=minutes)
 
 
 def require_limit(session: Session, actor: Actor, total_fen: int, now: datetime) -> None:

@@ -45,7 +45,8 @@ class Part:
 class Unit:
     """Whose budget pays. `ordered_alone_fen`: what the member ordered for it without approval in the split window.
 
-    `hold_minutes`: how long an order that is to be paid first holds its supply, from the placing on.
+    `hold_minutes`: how long an order that is to be paid first holds its supply, from the placing on; `pay_minutes`: how
+    long it waits for its money.
     """
 
     id: UUID
@@ -53,6 +54,7 @@ class Unit:
     budget_id: UUID | None
     ordered_alone_fen: int
     hold_minutes: int | None
+    pay_minutes: int | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ WHOSE_AND_WHERE = text(
            ) AS ordered_alone_fen,
            (
                SELECT minutes FROM hold_rule WHERE kind = 'bank_transfer' AND valid @> CAST(:on AS date)
-           ) AS hold_minutes
+           ) AS hold_minutes,
+           (SELECT minutes FROM hold_rule WHERE kind = 'payment' AND valid @> CAST(:on AS date)) AS pay_minutes
     FROM organisation o
     JOIN budget_unit u ON u.id = :unit
     CROSS JOIN LATERAL (
@@ -140,9 +143,8 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
         raise NotFound("No such delivery address of yours.", pointer="/delivery_address_id")
     if row.unit_status != "open":
         raise UnitClosed(pointer="/budget_unit_id")
-    return Unit(row.id, row.funding_code, row.budget_id, int(row.ordered_alone_fen), row.hold_minutes), Place(
-        row.address_id, row.division_code
-    )
+    unit = Unit(row.id, row.funding_code, row.budget_id, int(row.ordered_alone_fen), row.hold_minutes, row.pay_minutes)
+    return unit, Place(row.address_id, row.division_code)
 
 
 def split_window(on: date) -> timedelta:

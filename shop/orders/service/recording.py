@@ -1,13 +1,11 @@
 """The rows of an order that is placed: itself, its parts, lines, history, facts and what it announces."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from shop.actor import Actor
-from shop.clock import business_day
 from shop.db import Model, Rows
 from shop.facts import service as facts
 from shop.facts.models import Fact, Measure
@@ -17,9 +15,6 @@ from shop.orders.schemas import PlaceOrder, wishes_of
 from shop.orders.service.judging import Priced
 from shop.orders.service.quoting import Part, Place, Unit
 from shop.outbox import service as outbox
-
-PAYMENT_WINDOWS: Sequence[tuple[date, timedelta]] = ((date(1996, 1, 1), timedelta(days=30)),)
-"""From which day on a prepaid order (先款后货) waits how long for its money; the last window that has begun counts."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +28,7 @@ class Placed:
     buckets: dict[str, str]
     placed_at: datetime
     held_until: datetime | None
+    pay_before: datetime | None
     approved: bool
     split_suspected: bool
 
@@ -83,17 +79,12 @@ def dimensions_of(line: Priced, part: Part, found: Any, shared: dict[str, str]) 
     }
 
 
-def payment_window(on: date) -> timedelta:
-    return [window for begins, window in PAYMENT_WINDOWS if begins <= on][-1]
-
-
 def rows_of(
     placed: Placed, actor: Actor, unit: Unit, address: Place, dimensions: dict[UUID, dict[str, Any]]
 ) -> list[tuple[type[Model], Rows]]:
     """The rows of the order, its parts, lines, history and `ordered` facts."""
     wanted, now = placed.wanted, placed.placed_at
     lines = [(part, line) for part in placed.parts for line in part.lines]
-    pay_before = now + payment_window(business_day(now))
     order = {
         "id": placed.id,
         "number": placed.number,
@@ -121,7 +112,7 @@ def rows_of(
             "status": Status.PLACED,
             "goods_fen": part.goods_fen,
             "freight_fen": part.freight_fen,
-            "pay_before": pay_before,
+            "pay_before": placed.pay_before,
             "held_until": placed.held_until,
         }
         for part in placed.parts

@@ -2,17 +2,29 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Interval, any_, case, exists, literal, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    any_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shop.actor import SYSTEM, Actor
 from shop.audit import service as audit
-from shop.clock import day_start
 from shop.errors import Invalid, NotFound, Refusal
 from shop.facts import service as facts
 from shop.facts.models import Fact, Measure
@@ -23,7 +35,7 @@ from shop.ledger.models import AccountKind
 from shop.money import split
 from shop.orders import queries
 from shop.orders.models import Order, Status, SupplierOrder, Terms
-from shop.orders.models_holds import Lasts
+from shop.orders.models_holds import HoldRule, Lasts
 from shop.orders.service import cancelling, holding_on, moving
 from shop.outbox import service as outbox
 from shop.payments.gateway import MAX_AMOUNT_FEN
@@ -32,10 +44,7 @@ from shop.payments.queries import locked_parts, overpaid, paid_parts, share_of
 from shop.payments.service import refunding
 
 FINISHED = (Status.INSPECTED, Status.SETTLED)
-OPEN_ON_TERMS = ((date(2020, 1, 1), timedelta(days=30)),)
-"""How long a payment of an order on terms may stay open, from the day a rule begins; in advance the order's window
-ends it. Another one may be asked for then; money that comes all the same is booked, and given back if it pays nothing.
-"""
+MINUTE: ColumnElement[timedelta] = literal_column("interval '1 minute'")
 
 
 class NothingToPay(Refusal):
@@ -270,17 +279,24 @@ def is_over(now: datetime) -> ColumnElement[bool]:
         SupplierOrder.id == any_(Charge.parts),
         (SupplierOrder.status != Status.PLACED) | (SupplierOrder.pay_before <= now),
     )
-    return case((is_on_terms(), Charge.created_at + period_on_terms() <= now), else_=gone)
+    return case((is_on_terms(), is_old(now)), else_=gone)
 
 
 def is_on_terms() -> ColumnElement[bool]:
     return exists().where(Order.id == Charge.order_id, Order.terms == Terms.ON_TERMS)
 
 
-def period_on_terms() -> ColumnElement[timedelta]:
-    """The period of the rule that was in force when the charge was made."""
-    rules = [(Charge.created_at >= day_start(begins), literal(period, Interval)) for begins, period in OPEN_ON_TERMS]
-    return case(*reversed(rules), else_=literal(OPEN_ON_TERMS[0][1], Interval))
+def is_old(now: datetime) -> ColumnElement[bool]:
+    """Whether a payment of an order on terms has been open for longer than the rule of its day lets it.
+
+    In advance the order's own time ends it. Another one may be asked for then; money that comes all the same is booked,
+    and given back if it pays nothing.
+    """
+    return exists().where(
+        HoldRule.kind == Lasts.NOTICE,
+        HoldRule.valid.contains(cast(func.timezone("Asia/Shanghai", Charge.created_at), Date)),
+        Charge.created_at + HoldRule.minutes * MINUTE <= now,
+    )
 
 
 def withdraw_old_notices(session: Session, *, now: datetime, limit: int = 50) -> int:
@@ -291,7 +307,7 @@ def withdraw_old_notices(session: Session, *, now: datetime, limit: int = 50) ->
             Charge.status == ChargeStatus.PENDING,
             Charge.method == Method.BANK_TRANSFER,
             is_on_terms(),
-            Charge.created_at + period_on_terms() <= now,
+            is_old(now),
         )
         .limit(limit)
         .with_for_update(skip_locked=True)
