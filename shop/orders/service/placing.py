@@ -68,7 +68,7 @@ def place(
         if total > approval.total_fen:
             raise AboveApproval(allowed=approval.total_fen, total_fen=total)
     else:
-        require_limit(session, actor, total, now)
+        require_limit(session, actor, total, now, in_window=unit.has_spending_limit)
     attributed = attribute(
         session, funding_code=unit.funding_code, origins=[line.listing.origin_code for line in lines], on=today
     )
@@ -143,10 +143,10 @@ def until(wanted: PlaceOrder, minutes: int | None, now: datetime) -> datetime | 
     return now + timedelta(minutes=minutes)
 
 
-def require_limit(session: Session, actor: Actor, total_fen: int, now: datetime) -> None:
-    """ApprovalRequired unless the member may order so much alone, at once and in the window."""
+def require_limit(session: Session, actor: Actor, total_fen: int, now: datetime, *, in_window: bool) -> None:
+    """ApprovalRequired unless the member may order so much alone, at once and, where that is limited, in the window."""
     allowed = actor.order_limit_fen or 0
-    if total_fen <= allowed:
+    if in_window and total_fen <= allowed:
         left = budgeting.left_of_window(session, actor=actor, now=now)
         allowed = allowed if left is None else min(allowed, left)
     if total_fen > allowed or actor.order_limit_fen is None:

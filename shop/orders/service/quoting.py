@@ -46,7 +46,7 @@ class Unit:
     """Whose budget pays. `ordered_alone_fen`: what the member ordered for it without approval in the split window.
 
     `hold_minutes`: how long an order that is to be paid first holds its supply, from the placing on; `pay_minutes`: how
-    long it waits for its money.
+    long it waits for its money. `has_spending_limit`: what the member may order in a window is limited.
     """
 
     id: UUID
@@ -55,6 +55,7 @@ class Unit:
     ordered_alone_fen: int
     hold_minutes: int | None
     pay_minutes: int | None
+    has_spending_limit: bool
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ WHOSE_AND_WHERE = text(
            (
                SELECT minutes FROM hold_rule WHERE kind = 'bank_transfer' AND valid @> CAST(:on AS date)
            ) AS hold_minutes,
-           (SELECT minutes FROM hold_rule WHERE kind = 'payment' AND valid @> CAST(:on AS date)) AS pay_minutes
+           (SELECT minutes FROM hold_rule WHERE kind = 'payment' AND valid @> CAST(:on AS date)) AS pay_minutes,
+           EXISTS (SELECT FROM spending_limit WHERE membership_id = :membership) AS has_spending_limit
     FROM organisation o
     JOIN budget_unit u ON u.id = :unit
     CROSS JOIN LATERAL (
@@ -128,6 +130,7 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
             "buyer": actor.organisation_id,
             "on": today,
             "member": actor.user_id,
+            "membership": actor.membership_id,
             "since": datetime.combine(today - split_window(today), time(), BEIJING),
             "year": today.year,
             "purpose": wanted.purpose,
@@ -143,7 +146,15 @@ def whose_and_where(session: Session, actor: Actor, wanted: PlaceOrder, today: d
         raise NotFound("No such delivery address of yours.", pointer="/delivery_address_id")
     if row.unit_status != "open":
         raise UnitClosed(pointer="/budget_unit_id")
-    unit = Unit(row.id, row.funding_code, row.budget_id, int(row.ordered_alone_fen), row.hold_minutes, row.pay_minutes)
+    unit = Unit(
+        row.id,
+        row.funding_code,
+        row.budget_id,
+        int(row.ordered_alone_fen),
+        row.hold_minutes,
+        row.pay_minutes,
+        row.has_spending_limit,
+    )
     return unit, Place(row.address_id, row.division_code)
 
 
