@@ -21,7 +21,7 @@ from shop.files import service as files
 from shop.http import idempotency
 from shop.ledger.service import PLATFORM_ID
 from shop.logistics import service as logistics
-from shop.orders.service import choosing_supply, claiming, inspecting, passing_times
+from shop.orders.service import changing, choosing_supply, claiming, inspecting, passing_times
 from shop.outbox import service as outbox
 from shop.outbox.models import Numbering
 from shop.payments.service import charging, gateway_work, lapsing
@@ -91,6 +91,7 @@ def tell_order_times(session: Session) -> int:
         passing_times.tell(session, now=now)
         + inspecting.lapse_signatures(session, now=now)
         + claiming.pass_defence(session, now=now)
+        + changing.lapse(session, now=now)
     )
 
 

@@ -54,6 +54,17 @@ TEXTS = {
         "A claim was not answered in time; the platform decides it.",
     ),
     "claim.closed": ("售后申请已办结。", "A claim is closed."),
+    "order_change.proposed": (
+        "对方提议变更一份尚未接单的订单，请在期限前答复；答复前该订单不能接单。",
+        "A change of an order is proposed; answer in time, since it is not accepted before that.",
+    ),
+    "order_change.agreed": ("订单变更已获同意并生效。", "A change of an order was agreed to and holds."),
+    "order_change.refused": ("订单变更未获同意，订单不变。", "A change of an order was refused; it stays as it is."),
+    "order_change.withdrawn": ("订单变更已撤回，订单不变。", "A change of an order was withdrawn; it stays as it is."),
+    "order_change.lapsed": (
+        "订单变更逾期未获答复，已失效，订单不变。",
+        "A change of an order was not answered in time; it stays as it is.",
+    ),
     "supplier_order.hold_lapsed": (
         "订单逾期未付款，已不再为其保留供应量；仍可付款，付款时有货即重新保留。",
         "Supply is no longer held for an order that is not paid; it can still be paid, and takes what is there then.",
@@ -217,6 +228,10 @@ TOLD = {
     **{
         f"supplier_order.{what}": frozenset({Audience.BUYER}) for what in ("hold_lapsed", "supply_gone", "supply_found")
     },
+    **{
+        f"order_change.{what}": frozenset({Audience.BUYER, Audience.COOPERATIVE})
+        for what in ("proposed", "agreed", "refused", "withdrawn", "lapsed")
+    },
     "inspection.signed": frozenset({Audience.BUYER}),
     "inspection.returned": frozenset({Audience.BUYER}),
     "inspection.lapsed": frozenset({Audience.BUYER}),
@@ -285,6 +300,7 @@ MAILED = frozenset(
         "supplier_order.acceptance_due",
         "supplier_order.accepted_silently",
         "supplier_order.supply_gone",
+        "order_change.proposed",
         "recall.ordered",
         "recall.released",
         "supply.allocated",

@@ -242,6 +242,7 @@ def filled_out(
         **wishes_out(order),
         goods_fen=part.goods_fen,
         freight_fen=part.freight_fen,
+        agreed_freight_fen=part.agreed_freight_fen,
         accepted_goods_fen=part.accepted_goods_fen,
         accepted_freight_fen=part.accepted_freight_fen,
         placed_at=order.placed_at.isoformat(),

@@ -72,9 +72,27 @@ CHECKS = {
         JOIN allocation_share s ON s.allocation_id = a.id GROUP BY a.id
         HAVING sum(s.given * s.pack) > a.available OR sum(s.wanted * s.pack) <> a.wanted
         UNION ALL
-        SELECT l.id, l.packs - l.allocated_packs, sum(s.wanted - s.given) FROM order_line l
-        LEFT JOIN allocation_share s ON s.line_id = l.id WHERE l.allocated_packs IS NOT NULL GROUP BY l.id
-        HAVING l.packs - l.allocated_packs <> COALESCE(sum(s.wanted - s.given), 0)
+        SELECT l.id, l.packs - l.allocated_packs, s.packs FROM order_line l
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(sum(wanted - given), 0) AS packs FROM allocation_share WHERE line_id = l.id
+        ) s
+        CROSS JOIN LATERAL (
+            SELECT COALESCE(sum(c.packs_before - c.packs), 0) AS packs FROM order_change_line c
+            JOIN order_change h ON h.id = c.change_id AND h.status = 'agreed' WHERE c.line_id = l.id
+        ) c
+        WHERE l.packs - COALESCE(l.allocated_packs, l.packs) <> s.packs + c.packs
+    """,
+    "orders: freight that is billed is what was ordered or agreed on last; only what is confirmed is being changed": """
+        SELECT s.id, s.agreed_freight_fen, c.freight_fen FROM supplier_order s
+        LEFT JOIN LATERAL (
+            SELECT freight_fen FROM order_change
+            WHERE supplier_order_id = s.id AND status = 'agreed' AND freight_fen <> freight_fen_before
+            ORDER BY ended_at DESC, id DESC LIMIT 1
+        ) c ON true
+        WHERE s.agreed_freight_fen IS DISTINCT FROM c.freight_fen
+        UNION ALL
+        SELECT s.id, c.freight_fen, NULL FROM order_change c JOIN supplier_order s ON s.id = c.supplier_order_id
+        WHERE c.status = 'open' AND s.status <> 'confirmed'
     """,
     "orders: an acceptance note is the sum of its lines and, less its corrections, what its supplier order says": """
         SELECT a.id, a.goods_fen, a.freight_fen, s.accepted_goods_fen, s.accepted_freight_fen

@@ -127,6 +127,7 @@ class Order(Model):
 class SupplierOrder(Model):
     """The part of an order that one cooperative fills; moves only by the table of moves, which the database keeps.
 
+    `agreed_freight_fen`: the freight that both sides agreed on before the order was accepted; it is billed instead.
     What is to be paid first is cancelled unless it is paid by `pay_before` (null: by no day).
     Its supply is held until `held_until` as long as it is not paid, or (null) until it is accepted. `supply_held` is
     false from when that time passed until a payment holds supply anew; only what has its supply goes on.
@@ -135,6 +136,9 @@ class SupplierOrder(Model):
     __tablename__ = "supplier_order"
     __table_args__ = (
         CheckConstraint(f"status IN ({STATUSES})", name="status"),
+        CheckConstraint(
+            "agreed_freight_fen >= 0 AND agreed_freight_fen <= goods_fen + freight_fen", name="agreed_freight"
+        ),
         CheckConstraint("supply_held OR status IN ('placed', 'cancelled')", name="supply_held"),
         UniqueConstraint("order_id", "cooperative_id"),
         Index("ix_supplier_order_cooperative", "cooperative_id", "id"),
@@ -155,18 +159,24 @@ class SupplierOrder(Model):
     goods_fen: Mapped[int]
     freight_fen: Mapped[int]
     pay_before: Mapped[datetime | None]
+    agreed_freight_fen: Mapped[int | None]
     held_until: Mapped[datetime | None]
     supply_held: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     accepted_goods_fen: Mapped[int | None]
     accepted_freight_fen: Mapped[int | None]
+
+    @property
+    def freight_to_bill(self) -> int:
+        """The freight that is billed when something is accepted."""
+        return self.freight_fen if self.agreed_freight_fen is None else self.agreed_freight_fen
 
 
 class OrderLine(Model):
     """A line as it was ordered: names, unit, price and attribution are kept as of the placing.
 
     `min_shelf_life_days` is for how long the goods have to keep when they arrive; `allocated_packs` what the line still
-    gets where a harvest fell short, which the acceptance then settles. `agreement_id` is the framework agreement that
-    priced it, `quote_id` the negotiated quote; without either it was the tier.
+    gets where a harvest fell short or both sides agreed on less, which the acceptance then settles. `agreement_id`
+    is the framework agreement that priced it, `quote_id` the negotiated quote; without either it was the tier.
     """
 
     __tablename__ = "order_line"

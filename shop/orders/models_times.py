@@ -24,6 +24,8 @@ class Waits(StrEnum):
     """How long after the acceptance a buyer may claim against it."""
     DEFENCE = "defence"
     """How long a cooperative has to answer a claim (`Claim.defend_until`)."""
+    CHANGE = "change"
+    """How long the other side has to answer a change that was proposed (`OrderChange.answer_by`)."""
 
 
 WAITING = {  # in which statuses a supplier order waits for it
@@ -52,7 +54,8 @@ class OrderTimeRule(Model):
     __tablename__ = "order_time_rule"
     __table_args__ = (
         CheckConstraint(
-            "waits_for IN ('confirmation', 'shipment', 'acceptance', 'signature', 'claim', 'defence')", name="waits_for"
+            "waits_for IN ('confirmation', 'shipment', 'acceptance', 'signature', 'claim', 'defence', 'change')",
+            name="waits_for",
         ),
         CheckConstraint("storage IN ('', 'ambient', 'chilled', 'frozen')", name="storage"),
         CheckConstraint(

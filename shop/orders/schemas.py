@@ -94,8 +94,9 @@ class CooperativeOut(Out):
 class LineOut(Out):
     """A line as it was ordered; `quantity` in packs, `min_shelf_life_days` what it has to keep for on delivery.
 
-    `allocated`: how many packs it still gets, where a harvest fell short. `priced_by` is what the price rests on;
-    `agreement_id` and `quote_id` name the framework agreement or the negotiated quote, where it was one.
+    `allocated`: how many packs it still gets, where a harvest fell short or less was agreed on. `priced_by` is what
+    the price rests on; `agreement_id` and `quote_id` name the framework agreement or the negotiated quote, where it
+    was one.
     """
 
     id: LineId
@@ -117,7 +118,8 @@ class LineOut(Out):
 
 
 class SupplierOrderOut(Out):
-    """The part of one cooperative. Accepted sums are null until the inspection.
+    """The part of one cooperative. Accepted sums are null until the inspection; `agreed_freight_fen` is billed instead
+    of the freight where both sides agreed on it before the order was accepted.
 
     `supply_held`: its supply is kept for it. That ends at `held_until` as long as it is to be paid; it can still be
     paid then, and takes supply anew if there is some. Null: held until the cooperative accepts it. What is to be paid
@@ -129,6 +131,7 @@ class SupplierOrderOut(Out):
     status: Status
     goods_fen: int
     freight_fen: int
+    agreed_freight_fen: int | None
     accepted_goods_fen: int | None
     accepted_freight_fen: int | None
     supply_held: bool

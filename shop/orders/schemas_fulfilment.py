@@ -222,6 +222,7 @@ class FilledOrderOut(WishesOut):
     destination: DestinationOut
     goods_fen: int
     freight_fen: int
+    agreed_freight_fen: int | None
     accepted_goods_fen: int | None
     accepted_freight_fen: int | None
     placed_at: str

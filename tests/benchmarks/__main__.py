@@ -5,7 +5,7 @@ import sys
 import time
 from importlib import import_module
 
-NAMES = ("accounts", "catalogue", "intake", "orders", "recalls", "reports", "start")
+NAMES = ("accounts", "catalogue", "grown", "intake", "orders", "recalls", "reports", "start")
 
 
 def main(wanted: list[str]) -> None:

@@ -25,10 +25,11 @@ from shop.orders.models_claims import ClaimLine
 from shop.orders.models_holds import Chosen
 from shop.orders.queries_fulfilment import LotShare
 from shop.orders.schemas_budgets import SetBudget
+from shop.orders.schemas_changes import ChangeLineIn, ProposeChange
 from shop.orders.schemas_claims import ClaimLineIn, Decide, Grant, NewAnswer, NewClaim
 from shop.orders.schemas_fulfilment import CountIn, Inspect
 from shop.orders.schemas_inspections import SetInspection
-from shop.orders.service import budgeting, cancelling, choosing_supply, claiming, filling, inspecting
+from shop.orders.service import budgeting, cancelling, changing, choosing_supply, claiming, filling, inspecting
 from shop.orders.service.placing import place
 from shop.payments.models import Method
 from shop.payments.service import charging, lapsing, refunding
@@ -46,20 +47,22 @@ from workers.schedule import SWEEPS
 Deed = Callable[[], None]
 EXPECTED = {
     "above_approval", "agreement_drawn_on", "already_delivered", "approval_required", "bank_line_booked",
-    "budget_exceeded", "claim_open", "claim_too_late", "inspector_ordered", "lot_recalled", "lots_too_old",
-    "missing_documents", "no_signature_waits", "no_supply_choice", "not_enough_in_store", "not_enough_supply",
-    "not_found", "not_orderable", "nothing_to_pay", "own_requisition", "payment_open", "recall_ended",
-    "refund_done", "same_signer", "shipment_halted", "signature_waits", "version_conflict", "wrong_claim",
-    "wrong_claim_status", "wrong_counts", "wrong_order_status", "wrong_requisition_status",
+    "budget_exceeded", "change_open", "claim_open", "claim_too_late", "inspector_ordered", "lot_recalled",
+    "lots_too_old", "missing_documents", "no_signature_waits", "no_supply_choice", "not_enough_in_store",
+    "not_enough_supply", "not_found", "not_orderable", "nothing_to_pay", "own_requisition", "payment_open",
+    "recall_ended", "refund_done", "same_signer", "shipment_halted", "signature_waits", "version_conflict",
+    "wrong_change", "wrong_change_status", "wrong_claim", "wrong_claim_status", "wrong_counts",
+    "wrong_order_status", "wrong_requisition_status",
 }  # fmt: skip
 """The refusals that people may meet here; anything else, a deadlock above all, is a failure."""
 
 DEEDS = (
     "order", "order", "buy what is left", "order in advance", "order in advance", "draft and submit", "edit",
     "approve", "place approved", "cancel order", "cancel part", "choose", "ask for money", "ask for money",
-    "money comes", "money comes", "money comes late", "refund is sent", "accept", "accept", "pack", "pack", "send",
-    "send", "arrives", "arrives", "inspect", "inspect", "countersign", "send back", "claim", "claim", "answer",
-    "decide", "withdraw claim", "work", "work", "work", "sweep", "beat", "harvest", "recall", "end recall",
+    "money comes", "money comes", "money comes late", "refund is sent", "propose a change", "answer a change",
+    "accept", "accept", "pack", "pack", "send", "send", "arrives", "arrives", "inspect", "inspect", "countersign",
+    "send back", "claim", "claim", "answer", "decide", "withdraw claim", "work", "work", "work", "sweep", "beat",
+    "harvest", "recall", "end recall",
 )  # fmt: skip
 CONSUMERS = ("orders.", "payments.", "recalls.")
 """Whose deliveries are done here; mails and notices are not what a life is about."""
@@ -302,6 +305,47 @@ class Market:
         return self.within(
             lambda session: filling.accept(session, actor=seller, supplier_order_id=row.id, now=self.now)
         )
+
+    def do_propose_a_change(self, pick: int, quantity: int) -> Deed | None:
+        """Fewer packs, and from the cooperative perhaps another freight."""
+        if (row := self.part(pick, "confirmed")) is None:
+            return None
+        by_seller = pick % 2 == 0
+
+        def propose(session: Session) -> None:
+            lines = [
+                ChangeLineIn(line_id=line.id, packs=max(0, line.packs_to_fill - quantity))
+                for line in journey.lines_of(session, row.id)
+            ]
+            freight = pick if by_seller and pick % 3 == 0 else None
+            wanted = ProposeChange(lines=lines[: 1 + pick % 2], freight_fen=freight, reason="减产")
+            who = self.sellers[row.cooperative_id] if by_seller else self.buyer
+            changing.propose(session, actor=who, supplier_order_id=row.id, wanted=wanted, now=self.now)
+
+        return self.within(propose)
+
+    def do_answer_a_change(self, pick: int, quantity: int) -> Deed | None:
+        sql = (
+            "SELECT c.id, c.supplier_order_id, c.side, s.cooperative_id FROM order_change c"
+            " JOIN supplier_order s ON s.id = c.supplier_order_id"
+            " WHERE s.buyer_id = :buyer AND c.status = 'open' ORDER BY c.id"
+        )
+        if (row := self.one(pick, sql)) is None:
+            return None
+        seller, other = self.sellers[row.cooperative_id], row.side == "buyer"
+        if quantity == 1:
+            return self.within(
+                lambda session: changing.withdraw(
+                    session, actor=self.buyer if other else seller, supplier_order_id=row.supplier_order_id,
+                    change_id=row.id, now=self.now,
+                )
+            )  # fmt: skip
+        return self.within(
+            lambda session: changing.answer(
+                session, actor=seller if other else self.buyer, supplier_order_id=row.supplier_order_id,
+                change_id=row.id, agree=quantity > 2, said=None, now=self.now,
+            )
+        )  # fmt: skip
 
     def do_pack(self, pick: int, quantity: int) -> Deed | None:
         if (row := self.part(pick, "accepted")) is None:

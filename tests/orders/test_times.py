@@ -336,6 +336,7 @@ def test_operators_write_the_times_from_a_day_to_come_and_what_waits_keeps_its_o
         ("acceptance", "chilled", 48, 48), ("acceptance", "frozen", 48, 48),
         ("signature", None, 24, None), ("claim", "ambient", 168, None),
         ("claim", "chilled", 48, None), ("claim", "frozen", 48, None), ("defence", None, 72, None),
+        ("change", None, 48, None),
     ]  # fmt: skip
     wanted = {"waits_for": "confirmation", "hours": 24, "remind_hours": 4, "lapse_hours": 72, "from": "2024-10-20",
               "reason": "平台通知〔2024〕9号"}  # fmt: skip

@@ -82,6 +82,9 @@ BREAKAGES = {
         "INSERT INTO supply_choice (supplier_order_id, opened_at, decide_by)"
         " SELECT id, now(), now() FROM supplier_order LIMIT 1"
     ),
+    "orders: freight that is billed is what was ordered or agreed on last; only what is confirmed is being changed": (
+        "UPDATE supplier_order SET agreed_freight_fen = 1"
+    ),
     "orders: an acceptance note is the sum of its lines and, less its corrections, what its supplier order says": (
         "UPDATE supplier_order SET accepted_goods_fen = accepted_goods_fen - 1"
     ),

@@ -217,6 +217,16 @@ BODIES: dict[str, Any] = {
     "POST /v1/admin/order-time-rules/<order_time_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/admin/hold-rules/<hold_rule_id>/end": {"to": "2024-11-01", "reason": "x"},
     "POST /v1/buyer/supplier-orders/<supplier_order_id>/supply-choice": {"choice": "wait"},
+    **{
+        f"POST /v1/{side}/supplier-orders/<supplier_order_id>/changes": {
+            "lines": [{"line_id": "{line_id}", "packs": 0}], "reason": "x",
+        }
+        for side in ("buyer", "cooperative")
+    },
+    **{
+        f"POST /v1/{side}/supplier-orders/<supplier_order_id>/changes/<order_change_id>/answer": {"agree": False}
+        for side in ("buyer", "cooperative")
+    },
     "POST /v1/buyer/orders/<order_id>/payment-extension": {"reason": "x"},
     "POST /v1/buyer/payments/<charge_id>/voucher": {"file_id": "{buyer_file_id}"},
     "POST /v1/admin/applications/<application_id>/review": DECISION,
@@ -311,6 +321,13 @@ INSTEAD = {
     **{
         f"{method} /v1/buyer/supplier-orders/<supplier_order_id>/supply-choice": {"supplier_order_id": "paid_late_id"}
         for method in ("GET", "POST")
+    },
+    **{
+        f"POST /v1/{side}/supplier-orders/<supplier_order_id>/changes/<order_change_id>/{deed}": {
+            "supplier_order_id": "changing_id",
+        }
+        for side in ("buyer", "cooperative")
+        for deed in ("answer", "withdraw")
     },
     "POST /v1/buyer/unit-links/<link_id>/withdraw": {"link_id": "offered_link_id"},
     "POST /v1/buyer/mandates/<buying_mandate_id>/end": {"buying_mandate_id": "given_mandate_id"},

@@ -34,7 +34,8 @@ from shop.notices.models import Notice
 from shop.orders.models import SupplierOrder
 from shop.orders.models_holds import HoldRule
 from shop.orders.models_times import OrderTimeRule
-from shop.orders.service import allocating, extending, holding_on
+from shop.orders.schemas_changes import ChangeLineIn, ProposeChange
+from shop.orders.service import allocating, changing, extending, holding_on
 from shop.orders.service.cancelling import cancel_supplier_order
 from shop.payments.models import Method, Refund
 from shop.payments.service import charging, refunding
@@ -139,6 +140,7 @@ class Sides:
         refund = self.refund_to_send(session, world, listing.id)
         late = self.paid_late(session, world, listing.id)
         charge = self.to_be_paid(session, world, listing.id)
+        changing_part, change = self.being_changed(session, world, listing.id, side)
         line = journey.lines_of(session, done)[0]
         seller = journey.seller_of(session, cooperative.id)
         place = KeepAt(kind="eastern_warehouse", name=f"{side.canary}仓", division_code=a.HUANGPU)
@@ -196,6 +198,8 @@ class Sides:
             "notice_id": f"ntc_{notice.hex}",
             "refund_id": f"rfd_{refund.hex}",
             "charge_id": f"chg_{charge.hex}",
+            "changing_id": f"so_{changing_part.hex}",
+            "order_change_id": f"och_{change.hex}",
             "address_id": f"addr_{world.address.id.hex}",
             "budget_unit_id": f"unit_{world.unit.id.hex}",
             "buyer_id": f"org_{world.buyer.id.hex}",
@@ -341,6 +345,15 @@ class Sides:
         cancel_supplier_order(session, supplier_order_id=part.id, by=SYSTEM, reason="x", now=a.NOW)
         refunding.after_cancellation(session, supplier_order_id=part.id, now=a.NOW)
         return session.scalars(select(Refund.id).where(Refund.charge_id == charge.id)).one()
+
+    def being_changed(self, session: Session, world: Any, listing_id: UUID, side: Side) -> tuple[UUID, UUID]:
+        """A confirmed part with fewer packs proposed by its cooperative: both ids."""
+        (part,) = journey.confirmed(world, {listing_id: 2})
+        (line,) = journey.lines_of(session, part)
+        fewer = ProposeChange(lines=[ChangeLineIn(line_id=line.id, packs=1)], reason=f"{side.canary}减产")
+        seller = journey.seller_of(session, journey.part_of(session, part).cooperative_id)
+        change = changing.propose(session, actor=seller, supplier_order_id=part, wanted=fewer, now=a.NOW)
+        return part, change.id
 
     def to_be_paid(self, session: Session, world: Any, listing_id: UUID) -> UUID:
         """The notice of an order that waits for its money, and has more time to pay."""

@@ -67,7 +67,7 @@ def test_the_applications_role_owns_nothing_and_bypasses_nothing(edge):
 def test_without_a_credential_no_row_is_seen(sides, edge):
     with unit_of_work() as everybody:
         there = counts(everybody)
-    assert there["order_line"] == 18
+    assert there["order_line"] == 20
     assert set(counts(edge).values()) == {0}
 
 
@@ -103,7 +103,7 @@ def test_each_organisation_sees_its_own_rows_and_only_those(sides):
                 )
                 people += " AND m.organisation_id = :o) AND p.status <> 'invited'"
                 assert session.scalar(text(people), {"o": organisation}) == 0
-                for table, rows in (("order_line", 9), ("hold", 9), ("tracking_event", 2), ("acceptance", 1)):
+                for table, rows in (("order_line", 10), ("hold", 10), ("tracking_event", 2), ("acceptance", 1)):
                     assert session.scalar(text(f"SELECT count(*) FROM {table}")) == rows, table
 
 

@@ -110,7 +110,7 @@ def inspect(
     accepted = {line.id: 0 for line in lines}
     for count in counts:
         accepted[count.line_id] += count.accepted
-    freight = freight_shares(lines, accepted, part.freight_fen)
+    freight = freight_shares(lines, accepted, part.freight_to_bill)
     goods_fen, freight_fen = sum(accepted[line.id] * line.unit_fen for line in lines), sum(freight.values())
     note_id = new_id()
     session.execute(
@@ -224,14 +224,20 @@ def checked(sent: Sequence[LotShare], given: Sequence[CountIn], photos: Collecti
 
 
 def freight_shares(lines: Sequence[OrderLine], accepted: Mapping[UUID, int], freight_fen: int) -> dict[UUID, int]:
-    """The billed freight of every line: all of it among the lines of which something is accepted, or none."""
+    """The billed freight of every line: all of it among the lines of which something is accepted, or none.
+
+    Each keeps the share that it was ordered with and gets its part of the rest by weight; where less freight was agreed
+    on than those shares, all of it is dealt by weight.
+    """
     kept = [line for line in lines if accepted[line.id]]
     shares = {line.id: 0 for line in lines}
     if kept:
-        orphaned = freight_fen - sum(line.freight_fen for line in kept)
-        dealt = split(orphaned, [accepted[line.id] * line.pack_grams for line in kept])
+        own = {line.id: line.freight_fen for line in kept}
+        if freight_fen < sum(own.values()):
+            own = dict.fromkeys(own, 0)
+        dealt = split(freight_fen - sum(own.values()), [accepted[line.id] * line.pack_grams for line in kept])
         for line, share in zip(kept, dealt, strict=True):
-            shares[line.id] = line.freight_fen + share
+            shares[line.id] = own[line.id] + share
     return shares
 
 

@@ -14,6 +14,7 @@ from shop.clock import business_day
 from shop.db import insert_rows, seeing_all
 from shop.errors import Refusal
 from shop.ids import new_id
+from shop.orders.service import changing
 from shop.orders.service.cancelling import cancel_parts
 from shop.outbox import service as outbox
 from shop.stock import queries, queries_allocations
@@ -106,6 +107,7 @@ def allocate(session: Session, *, by: Actor, supply_id: UUID, packs: int, reason
         given = share(rule, available, list(claims.values()))
         allocation_id = record(session, supply, by, rule, declared, wanted, available, reason, held, claims, given, now)
         cut(session, supply_id, held, claims, given)
+        changing.void(session, part_ids=parts, by=by, now=now)
         empty = session.scalars(EMPTY_PARTS, {"parts": parts}).all()
         if empty:
             cancel_parts(session, supplier_order_ids=empty, by=SYSTEM, reason=REASON, now=now)

@@ -17,7 +17,7 @@ from shop.orders import queries
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder, Terms, WrongStatus
 from shop.orders.models_budgets import Drawing
 from shop.orders.models_holds import Outcome
-from shop.orders.service import budgeting, holding_on
+from shop.orders.service import budgeting, changing, holding_on
 from shop.orders.service.moving import move
 from shop.orders.service.recording import finished
 from shop.stock.service import holding
@@ -57,6 +57,7 @@ def cancel_parts(
     drawn = {line.id: line.packs for line in lines if line.agreement_id is not None}
     drawing.give_back(session, packs=drawn, kind=DrawingKind.CANCELLED, now=now)
     holding.release(session, line_ids=[line.id for line in lines])
+    changing.void(session, part_ids=supplier_order_ids, by=by, now=now)
     holding_on.end_choices(session, part_ids=supplier_order_ids, outcome=Outcome.REFUNDED, now=now)
 
 

@@ -87,7 +87,7 @@ def write(
             worth = goods_of(line, left) - goods_of(line, stays)
             rows.append({"id": new_id(), "line_id": place[0], "lot_id": place[1], "packs": left - stays,
                          "goods_fen": worth})  # fmt: skip
-    freight = freight_shares(lines, still, part.freight_fen)
+    freight = freight_shares(lines, still, part.freight_to_bill)
     goods_fen = sum(row["goods_fen"] for row in rows)
     freight_fen = (part.accepted_freight_fen or 0) - sum(freight.values())
     fen = goods_fen + freight_fen

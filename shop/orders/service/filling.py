@@ -11,14 +11,19 @@ from shop.actor import Actor
 from shop.clock import business_day
 from shop.orders import queries, queries_fulfilment
 from shop.orders.models import Order, OrderLine, Status, SupplierOrder
+from shop.orders.service import changing
 from shop.orders.service.moving import move
 from shop.stock import queries_keeping
 from shop.stock.service import documenting, holding
 
 
 def accept(session: Session, *, actor: Actor, supplier_order_id: UUID, now: datetime) -> None:
-    """Take a confirmed supplier order on; NotFound for another's, WrongStatus unless it is confirmed."""
-    part = queries.supplier_order(session, actor, supplier_order_id)
+    """Take a confirmed supplier order on.
+
+    NotFound for another's, WrongStatus unless it is confirmed, ChangeIsOpen while a change waits for its answer.
+    """
+    part = queries_fulfilment.locked(session, actor, supplier_order_id)
+    changing.refuse_while_open(session, part.id)
     move(session, supplier_order_id=part.id, to=Status.ACCEPTED, by=actor, now=now)
 
 

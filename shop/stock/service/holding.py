@@ -4,7 +4,7 @@ Rows are locked in primary-key order by the statement that changes them, what is
 CHECK refuses anything below zero: no two buyers ever share one pack, and nobody is refused what was free.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NoReturn
@@ -195,6 +195,43 @@ RELEASE = text(
 def release(session: Session, *, line_ids: Iterable[UUID]) -> None:
     """Give back what these lines hold; what lines no longer hold is left alone, so twice is once."""
     session.execute(RELEASE, {"lines": sorted(line_ids)})
+
+
+GIVE_UP = text(
+    """
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:lines AS uuid[]), CAST(:quantities AS bigint[])) AS w(line_id, quantity)
+    ), held AS (
+        SELECT h.id, h.supply_id, h.quantity, w.quantity AS wanted,
+               sum(h.quantity) OVER (PARTITION BY h.line_id ORDER BY h.id DESC) - h.quantity AS before
+        FROM hold h JOIN wanted w ON w.line_id = h.line_id WHERE h.status = 'active'
+    ), cut AS (
+        SELECT id, supply_id, quantity, LEAST(quantity, wanted - before) AS off FROM held WHERE wanted > before
+    ), fewer AS (
+        UPDATE hold h SET quantity = CASE WHEN c.off < c.quantity THEN c.quantity - c.off ELSE h.quantity END,
+                          status = CASE WHEN c.off < c.quantity THEN h.status ELSE 'released' END
+        FROM cut c WHERE h.id = c.id
+    ), summed AS (
+        SELECT supply_id, sum(off) AS quantity FROM cut GROUP BY supply_id
+    ), locked AS MATERIALIZED (
+        SELECT s.id, m.quantity, :again AND NOT s.closed AS again
+        FROM supply s JOIN summed m ON m.supply_id = s.id ORDER BY s.id FOR UPDATE OF s
+    )
+    UPDATE supply s SET
+        held = s.held - l.quantity,
+        open = s.open + CASE WHEN l.again AND s.recalls = 0 THEN l.quantity ELSE 0 END,
+        stopped = s.stopped + CASE WHEN l.again AND s.recalls > 0 THEN l.quantity ELSE 0 END,
+        withdrawn = s.withdrawn + CASE WHEN l.again THEN 0 ELSE l.quantity END
+    FROM locked l WHERE s.id = l.id
+    """
+)
+
+
+def give_up(session: Session, *, quantities: Mapping[UUID, int], offered_again: bool) -> None:
+    """Hold so many base units less for each line, the youngest hold first; they are open again, or withdrawn."""
+    fewer = {line_id: quantity for line_id, quantity in sorted(quantities.items()) if quantity}
+    if fewer:
+        session.execute(GIVE_UP, {"lines": list(fewer), "quantities": list(fewer.values()), "again": offered_again})
 
 
 LOCK_LOTS = text(
