@@ -8,6 +8,7 @@ visibility timeout above the hard time limit, and a restore sweep every second i
 from typing import Any
 
 from celery import Celery
+from kombu.transport import redis
 
 from config.settings import settings
 
@@ -24,6 +25,25 @@ def route(name: str, *call: Any, **_: Any) -> dict[str, str]:
     """The queue of a task: the one that its sender names, because only the sender knows what the work is like."""
     _args, _kwargs, options = call
     return {"queue": options.get("queue") or (SWEEPS if name == "workers.sweep" else WORK)}
+
+
+def say_what_is_lost(channel: type[redis.Channel]) -> None:
+    """Have a channel say that its connection is lost when it is asked for something after that was closed.
+
+    A task that ends while its worker connects anew is acknowledged on the channel of before. kombu looks up the address
+    of a connection that is None by then, and the AttributeError ends the worker instead of being passed over.
+    """
+    addressed = channel._connparams
+
+    def connparams(self: redis.Channel, asynchronous: bool = False) -> Any:
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("The connection of this channel is closed.")
+        return addressed(self, asynchronous=asynchronous)  # type: ignore[no-untyped-call]
+
+    channel._connparams = connparams  # type: ignore[method-assign]
+
+
+say_what_is_lost(redis.Channel)
 
 
 def application(name: str, *modules: str, only_publishes: bool = False) -> Celery:
