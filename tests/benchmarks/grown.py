@@ -17,9 +17,9 @@ DICE = random.Random(832)
 # ruff: noqa: E501 - statements are easier to read beside each other
 
 PARTIES = """
-    INSERT INTO organisation (id, kind, name, name_en, division_code, status, created_at, selling_until)
-    SELECT gen_random_uuid(), k.kind, '（测试）单位', 'Test party', '610629', 'active', now(), k.until
-    FROM generate_series(1, 1000), (VALUES ('cooperative', 'infinity'::date), ('budget_unit', NULL)) k(kind, until)
+    INSERT INTO organisation (id, kind, name, name_en, uscc, division_code, status, created_at, selling_until)
+    SELECT gen_random_uuid(), k.kind, '（测试）单位', 'Test party', 'B' || left(k.kind, 1) || lpad(n::text, 16, '0'), '610629', 'active', now(), k.until
+    FROM generate_series(1, 1000) n, (VALUES ('cooperative', '2999-01-01'::date), ('budget_unit', NULL)) k(kind, until)
 """
 GOODS = (
     "CREATE TABLE bench_seller AS SELECT id, row_number() OVER () - 1 AS place FROM organisation WHERE kind = 'cooperative' AND name = '（测试）单位'",
